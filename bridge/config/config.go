@@ -1,0 +1,216 @@
+package config
+
+import (
+	"time"
+
+	"go.mau.fi/zeroconfig"
+)
+
+// Config is the whole configuration of timbridge. Its sections carry the names
+// that mautrix bridges use, so that operators find what they know. What each
+// key does for the operator is written in config.example.yaml; the comments
+// here tell a programmer what to rely on.
+//
+// A Config that came from [Load] and passed [Config.Validate] is complete:
+// every default is filled in. It is not changed after loading and may be read
+// from any goroutine.
+type Config struct {
+	Homeserver   Homeserver   `yaml:"homeserver"`
+	AppService   AppService   `yaml:"appservice"`
+	Database     Database     `yaml:"database"`
+	Matrix       Matrix       `yaml:"matrix"`
+	DoublePuppet DoublePuppet `yaml:"double_puppet"`
+	Tencent      Tencent      `yaml:"tencent"`
+	V2TIM        V2TIM        `yaml:"v2tim"`
+	Mapping      Mapping      `yaml:"mapping"`
+	Receipts     Receipts     `yaml:"receipts"`
+	Bridge       Bridge       `yaml:"bridge"`
+
+	// EnvConfigPrefix is what names of environment variables begin with that
+	// override keys of this file; empty switches them off.
+	EnvConfigPrefix string `yaml:"env_config_prefix"`
+
+	// Logging is a zeroconfig section; see https://github.com/tulir/zeroconfig.
+	Logging zeroconfig.Config `yaml:"logging"`
+}
+
+// Homeserver says where the Matrix homeserver is.
+type Homeserver struct {
+	// Address is the base URL of the client-server API, without a trailing slash.
+	Address string `yaml:"address"`
+	// Domain is the server name, the part after the colon in a user's MXID.
+	Domain string `yaml:"domain"`
+	// RequestTimeout bounds one request to the homeserver (long-polling /sync
+	// gets its own poll time on top).
+	RequestTimeout time.Duration `yaml:"request_timeout"`
+}
+
+// AppService is how timbridge appears to the homeserver. All but Hostname and
+// Port also stand in the registration.
+type AppService struct {
+	// Address is the URL at which the homeserver reaches this application service.
+	Address string `yaml:"address"`
+	// Hostname and Port are where timbridge listens for the homeserver.
+	Hostname string `yaml:"hostname"`
+	Port     uint16 `yaml:"port"`
+	// ID names this application service at the homeserver.
+	ID  string `yaml:"id"`
+	Bot Bot    `yaml:"bot"`
+	// UsernameTemplate is the localpart of ghosts, a prefix followed by {{.}};
+	// use [AppService.GhostPrefix].
+	UsernameTemplate string `yaml:"username_template"`
+	// EphemeralEvents asks the homeserver to push receipts.
+	EphemeralEvents bool `yaml:"ephemeral_events"`
+	// ASToken authenticates us to the homeserver, HSToken the homeserver to us.
+	ASToken Secret `yaml:"as_token"`
+	HSToken Secret `yaml:"hs_token"`
+}
+
+// Bot is the Matrix user that joins the bridged rooms. It is not the
+// sender_localpart of the registration, because Synapse refuses /sync to that.
+type Bot struct {
+	// Username is the localpart; it lies outside the ghosts' namespace.
+	Username string `yaml:"username"`
+	// Displayname and Avatar (an mxc:// URI) are set at start; empty leaves them
+	// alone, "remove" removes them.
+	Displayname string `yaml:"displayname"`
+	Avatar      string `yaml:"avatar"`
+}
+
+// Types of a database, see [Database.Type].
+const (
+	// DatabaseSQLite is SQLite with foreign keys and write-ahead log.
+	// DatabaseSQLite3 means the same here.
+	DatabaseSQLite  = "sqlite3-fk-wal"
+	DatabaseSQLite3 = "sqlite3"
+	// DatabasePostgres is not there yet and refused by [Config.Validate].
+	DatabasePostgres = "postgres"
+)
+
+// Database says where the state is kept.
+type Database struct {
+	Type string `yaml:"type"`
+	// URI is a path or file: URI for SQLite. It may carry a password on
+	// PostgreSQL and is therefore never logged.
+	URI          Secret `yaml:"uri"`
+	MaxOpenConns int    `yaml:"max_open_conns"`
+	MaxIdleConns int    `yaml:"max_idle_conns"`
+}
+
+// Policy decides which message a ghost's receipt in Matrix points at.
+type Policy string
+
+const (
+	// PolicyLatest is the newest message that the user has read.
+	PolicyLatest Policy = "latest"
+	// PolicyContiguous is the newest read message before which nothing that
+	// asked for a receipt is unread.
+	PolicyContiguous Policy = "contiguous"
+)
+
+// Matrix tunes how receipts are read from and sent to the homeserver.
+type Matrix struct {
+	// Coalesce: after a reader's receipt went out, his next ones within this
+	// time ride together.
+	Coalesce time.Duration `yaml:"coalesce"`
+	// Concurrency is the number of requests to the homeserver in flight.
+	Concurrency int `yaml:"concurrency"`
+	// SyncInterval is how often /sync is asked where the homeserver also pushes
+	// receipts; where it does not, timbridge long-polls.
+	SyncInterval time.Duration `yaml:"sync_interval"`
+	Policy       Policy        `yaml:"policy"`
+}
+
+// DoublePuppet lets timbridge act as real Matrix users (linked users).
+type DoublePuppet struct {
+	// Secrets maps a server name to "as_token:" and the token of a second
+	// registration on that server; use [DoublePuppet.Token].
+	Secrets map[string]Secret `yaml:"secrets"`
+}
+
+// Mode says what the Tencent side is.
+type Mode string
+
+const (
+	// ModeStandalone: there is no Tencent Cloud, our V2TIM API is the Tencent side.
+	ModeStandalone Mode = "standalone"
+	// ModeCloud: groups live in Tencent Cloud. Not there yet; refused by [Config.Validate].
+	ModeCloud Mode = "cloud"
+)
+
+// Tencent describes the Tencent application that apps log in to.
+type Tencent struct {
+	Mode     Mode `yaml:"mode"`
+	SDKAppID int  `yaml:"sdk_app_id"`
+	// SecretKey signs and checks UserSigs (HMAC-SHA256).
+	SecretKey Secret `yaml:"secret_key"`
+	// Admins are the identifiers that may call the server API and the admin API.
+	Admins []string `yaml:"admins"`
+	// Edition is the application's edition; receipts belong to some only.
+	Edition Edition `yaml:"edition"`
+	// MaxMembers: groups larger than this have no receipts (10060); 0 = no limit.
+	MaxMembers int `yaml:"max_members"`
+}
+
+// V2TIM is the API that apps call.
+type V2TIM struct {
+	// Hostname and Port are where the API listens.
+	Hostname string `yaml:"hostname"`
+	Port     uint16 `yaml:"port"`
+	// MaxIDs is the largest number of message IDs in one call (6017 beyond).
+	MaxIDs int `yaml:"max_ids"`
+	// MaxBody is the largest request body in bytes.
+	MaxBody int64 `yaml:"max_body"`
+	// MaxMessage is the largest message text or custom data in bytes (8001 beyond).
+	MaxMessage int `yaml:"max_message"`
+	// MaxConnections bounds the WebSockets open at a time.
+	MaxConnections int       `yaml:"max_connections"`
+	RateLimit      RateLimit `yaml:"rate_limit"`
+	// MinSDKVersion, if set, refuses clients that say they are older (7013).
+	MinSDKVersion string `yaml:"min_sdk_version"`
+	// DenyPlatforms refuses clients that say they run on one of these (7013).
+	DenyPlatforms []string `yaml:"deny_platforms"`
+	// CallbackCoalesce: a sender gets onRecvMessageReadReceipts at most once per this time.
+	CallbackCoalesce time.Duration `yaml:"callback_coalesce"`
+	// CallbackKeep is how long callbacks can be caught up with by cursor.
+	CallbackKeep time.Duration `yaml:"callback_keep"`
+}
+
+// RateLimit is a token bucket for each user.
+type RateLimit struct {
+	// PerSecond is the steady rate of calls; 0 = no limit.
+	PerSecond float64 `yaml:"per_second"`
+	// Burst is how many calls may come at once.
+	Burst int `yaml:"burst"`
+}
+
+// Mapping says how messages and events find each other.
+type Mapping struct {
+	// StampSenders are patterns of the MXIDs whose com.tencent.im stamps count,
+	// beside our own users; compile them with [CompileSenders].
+	StampSenders []string `yaml:"stamp_senders"`
+}
+
+// Receipts holds the few times and sizes of the rules in package receipts.
+type Receipts struct {
+	// HoleAfter: an unread message older than this no longer holds back the
+	// frontier. GapAfter: the same for an event that may still become a message.
+	HoleAfter time.Duration `yaml:"hole_after"`
+	GapAfter  time.Duration `yaml:"gap_after"`
+	// Window is how many messages a first receipt covers at most where neither
+	// the reader's joining nor the group's linking is known.
+	Window int `yaml:"window"`
+	// ParkFor is how long a receipt on an unknown event is kept.
+	ParkFor time.Duration `yaml:"park_for"`
+}
+
+// Bridge holds what belongs to neither side.
+type Bridge struct {
+	// MappingWait is how long a call waits for an unknown message ID to become known.
+	MappingWait time.Duration `yaml:"mapping_wait"`
+	// EventWait is how long an unknown event may still arrive by itself before
+	// the homeserver is asked for it.
+	EventWait time.Duration `yaml:"event_wait"`
+	// StopTimeout bounds a clean stop.
+	StopTimeout time.Duration `yaml:"stop_timeout"`
+}
