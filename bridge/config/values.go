@@ -8,9 +8,9 @@ import (
 
 // Edition is the edition of the Tencent application. Message receipts of groups
 // belong to: flagship and enterprise (China site), Pro, Pro Plus and Enterprise
-// (international site). The Chinese "pro" edition does not have them.
-// Source: https://www.tencentcloud.com/document/product/1047/34350 and the
-// guide "Group message read receipt". True and false are accepted as well.
+// (international site). The Chinese "pro" edition does not have them. True and
+// false are accepted as well. Sources:
+// https://cloud.tencent.com/document/product/269/75343 and https://trtc.io/document/48022.
 type Edition string
 
 // editions tells which words are known and whether they include receipts.
