@@ -1,0 +1,2 @@
+// Package v2tim is the Tencent side as an app sees it.
+package v2tim
