@@ -1,0 +1,186 @@
+package receipts
+
+import (
+	"cmp"
+	"slices"
+)
+
+// MaxThreads is how many threads the claims of one reader are kept for: those
+// with the highest places. A claim that is dropped has had its effect already; it
+// only no longer counts for messages that get their place later.
+const MaxThreads = 500
+
+// maxRoot is the longest event ID that Matrix allows, in bytes. Source:
+// https://spec.matrix.org/v1.19/appendices/#common-identifier-format.
+const maxRoot = 255
+
+type scopeKind uint8
+
+const (
+	scopeRoom scopeKind = iota
+	scopeMain
+	scopeThread
+)
+
+// Scope is the part of a room that a receipt speaks of. Scopes are comparable;
+// the zero value is the whole room. Source:
+// https://spec.matrix.org/v1.19/client-server-api/#threaded-read-receipts.
+type Scope struct {
+	kind scopeKind
+	// Root is the root event of a thread, "" for the other scopes.
+	Root string
+}
+
+// ScopeRoom is the whole room: a receipt without thread_id.
+func ScopeRoom() Scope { return Scope{} }
+
+// ScopeMain is the main timeline: a receipt with thread_id "main".
+func ScopeMain() Scope { return Scope{kind: scopeMain} }
+
+// ScopeThread is the thread under root: a receipt with thread_id root. An empty
+// root is the main timeline.
+func ScopeThread(root string) Scope {
+	if root == "" {
+		return ScopeMain()
+	}
+	return Scope{kind: scopeThread, Root: root}
+}
+
+// String returns "room", "main" or the root of the thread.
+func (s Scope) String() string {
+	switch s.kind {
+	case scopeRoom:
+		return "room"
+	case scopeMain:
+		return "main"
+	default:
+		return s.Root
+	}
+}
+
+// Claims is what a real user himself told Matrix: "read up to this place", once
+// for the whole room, the main timeline and each thread. It only rises, and the
+// order in which it is raised does not matter. It is an immutable value like
+// [Set]; the zero value claims nothing.
+type Claims struct {
+	room, main Pos
+	threads    []threadClaim // by root; above room; at most MaxThreads
+}
+
+type threadClaim struct {
+	root string
+	pos  Pos
+}
+
+// Raise returns c with the claim that everything of s up to p has been read, and
+// whether that said anything that c did not say before. Places below 1 and roots
+// that cannot be event IDs (above 255 bytes) say nothing. Claims that the one for
+// the whole room covers are dropped, and threads beyond [MaxThreads].
+func (c Claims) Raise(s Scope, p Pos) (Claims, bool) {
+	if p <= c.room || p <= 0 {
+		return c, false
+	}
+	switch s.kind {
+	case scopeRoom:
+		c.room = p
+		if c.main <= p {
+			c.main = 0
+		}
+		c.threads = slices.DeleteFunc(slices.Clone(c.threads), func(t threadClaim) bool { return t.pos <= p })
+		if len(c.threads) == 0 {
+			c.threads = nil
+		}
+		return c, true
+	case scopeMain:
+		if p <= c.main {
+			return c, false
+		}
+		c.main = p
+		return c, true
+	default:
+		return c.raiseThread(s.Root, p)
+	}
+}
+
+func (c Claims) raiseThread(root string, p Pos) (Claims, bool) {
+	if root == "" || len(root) > maxRoot {
+		return c, false
+	}
+	i, found := c.findThread(root)
+	if found {
+		if p <= c.threads[i].pos {
+			return c, false
+		}
+		c.threads = slices.Clone(c.threads)
+		c.threads[i].pos = p
+		return c, true
+	}
+	grown := make([]threadClaim, 0, len(c.threads)+1)
+	grown = append(grown, c.threads[:i]...)
+	grown = append(grown, threadClaim{root, p})
+	grown = append(grown, c.threads[i:]...)
+	if len(grown) > MaxThreads {
+		// The lowest goes; of equals the one whose root is highest, so that the
+		// outcome does not depend on the order.
+		lowest := 0
+		for k, t := range grown {
+			if t.pos <= grown[lowest].pos {
+				lowest = k
+			}
+		}
+		if lowest == i {
+			return c, false
+		}
+		grown = slices.Delete(grown, lowest, lowest+1)
+	}
+	c.threads = grown
+	return c, true
+}
+
+func (c Claims) findThread(root string) (int, bool) {
+	return slices.BinarySearchFunc(c.threads, root, func(t threadClaim, r string) int { return cmp.Compare(t.root, r) })
+}
+
+// Union returns what c and o say together.
+func (c Claims) Union(o Claims) Claims {
+	c, _ = c.Raise(ScopeRoom(), o.room)
+	c, _ = c.Raise(ScopeMain(), o.main)
+	for _, t := range o.threads {
+		c, _ = c.Raise(ScopeThread(t.root), t.pos)
+	}
+	return c
+}
+
+// Covers reports whether c says that m has been read. A message without a place
+// is never covered.
+func (c Claims) Covers(m Message) bool {
+	switch {
+	case m.Pos <= 0:
+		return false
+	case m.Pos <= c.room:
+		return true
+	case m.Thread == "":
+		return m.Pos <= c.main
+	default:
+		i, found := c.findThread(m.Thread)
+		return found && m.Pos <= c.threads[i].pos
+	}
+}
+
+// Highest is the highest place of any claim, 0 if there is none: no message
+// above it is covered.
+func (c Claims) Highest() Pos {
+	highest := max(c.room, c.main)
+	for _, t := range c.threads {
+		highest = max(highest, t.pos)
+	}
+	return highest
+}
+
+// IsZero reports whether c claims nothing.
+func (c Claims) IsZero() bool { return c.room == 0 && c.main == 0 && len(c.threads) == 0 }
+
+// Equal reports whether c and o say the same.
+func (c Claims) Equal(o Claims) bool {
+	return c.room == o.room && c.main == o.main && slices.Equal(c.threads, o.threads)
+}

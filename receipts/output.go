@@ -1,0 +1,51 @@
+package receipts
+
+import "slices"
+
+// MaxAcksPerCall is the most messages that one call of group_msg_receipt may
+// name, all of one group. Source:
+// https://cloud.tencent.com/document/product/269/107478.
+const MaxAcksPerCall = 50
+
+// Marker is the place of the event that Matrix should show for him. For a ghost
+// it is Latest or, with PolicyContiguous, Solid. For a linked user it is always
+// Solid, so that his own marker coming back can add nothing. For an account there
+// is nothing to send. It is never below Shown: a marker does not move back.
+func (r Reader) Marker(kind Kind, policy Policy) Pos {
+	var want Pos
+	switch {
+	case kind == KindLinked, kind == KindGhost && policy == PolicyContiguous:
+		want = r.Solid
+	case kind == KindGhost:
+		want = r.Latest
+	}
+	return max(want, r.Shown)
+}
+
+// MarkerPending returns Marker and whether Matrix has yet to be told of it.
+func (r Reader) MarkerPending(kind Kind, policy Policy) (Pos, bool) {
+	p := r.Marker(kind, policy)
+	return p, p > r.Shown
+}
+
+// PendingAcks returns the messages of ms, rising, that Tencent should be told he
+// has read: read, not known to Tencent, known to want a receipt, known to be of
+// somebody else than self, not recalled, not online-only, and sent while he was a
+// member. Somebody who is not a member now has none: Tencent would refuse them.
+func (r Reader) PendingAcks(self UserKey, m Membership, ms []Message) []MsgSeq {
+	if !m.IsMember() {
+		return nil
+	}
+	open := r.Read.Difference(r.Tencent)
+	if open.IsEmpty() {
+		return nil
+	}
+	var seqs []MsgSeq
+	for _, msg := range ms {
+		if msg.Wants == WantsYes && msg.Sender != 0 && msg.mayNeed(self) && open.Contains(msg.Seq) && m.AtSeq(msg.Seq) {
+			seqs = append(seqs, msg.Seq)
+		}
+	}
+	slices.Sort(seqs)
+	return slices.Compact(seqs)
+}
