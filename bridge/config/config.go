@@ -140,8 +140,8 @@ const (
 
 // Tencent describes the Tencent application that apps log in to.
 type Tencent struct {
-	Mode     Mode `yaml:"mode"`
-	SDKAppID int  `yaml:"sdk_app_id"`
+	Mode     Mode   `yaml:"mode"`
+	SDKAppID uint64 `yaml:"sdk_app_id"`
 	// SecretKey signs and checks UserSigs (HMAC-SHA256).
 	SecretKey Secret `yaml:"secret_key"`
 	// Admins are the identifiers that may call the server API and the admin API.

@@ -178,6 +178,8 @@ func describe(typ reflect.Type) string {
 		return "true or false"
 	case reflect.Uint16:
 		return "a whole number from 0 to 65535"
+	case reflect.Uint64:
+		return "a whole number, 0 or more"
 	case reflect.Float64:
 		return "a number"
 	default:

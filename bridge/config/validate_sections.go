@@ -11,7 +11,7 @@ import (
 // minSecretKey is the shortest secret key taken. Tencent's own have 64 characters.
 const minSecretKey = 32
 
-// maxUserID is the longest Tencent UserID in bytes (https://trtc.io/document/34621).
+// maxUserID is the longest Tencent UserID in bytes (https://trtc.io/zh/document/34381).
 const maxUserID = 32
 
 func (c *Config) checkMatrix(found *findings) {
@@ -54,7 +54,7 @@ func (c *Config) checkTencent(found *findings) {
 	switch {
 	case t.SDKAppID == 0:
 		found.problem("tencent.sdk_app_id", "is not set: choose any number, apps have to give the same")
-	case t.SDKAppID < 0 || int64(t.SDKAppID) > 1<<32-1:
+	case t.SDKAppID > 1<<32-1:
 		found.problem("tencent.sdk_app_id", "has to be from 1 to 4294967295")
 	}
 	switch {
