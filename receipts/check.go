@@ -91,7 +91,7 @@ func Check(caller UserKey, ids []string, resolve map[string]Resolved, lim CheckL
 		return Request{}, err
 	}
 	ids = distinct(ids)
-	if err := checkKnown(ids, resolve); err != nil {
+	if err := CheckKnown(ids, resolve); err != nil {
 		return Request{}, err
 	}
 	if err := checkSameGroup(ids, resolve); err != nil {
@@ -107,7 +107,7 @@ func Check(caller UserKey, ids []string, resolve map[string]Resolved, lim CheckL
 	for _, id := range ids {
 		m := resolve[id].Message
 		onlineOnly = onlineOnly && m.OnlineOnly
-		if m.Sender == caller || !m.mayNeed(caller) || req.has(m.Seq) {
+		if !m.mayNeed(caller) || req.has(m.Seq) {
 			continue
 		}
 		seqs = append(seqs, m.Seq)
@@ -118,9 +118,9 @@ func Check(caller UserKey, ids []string, resolve map[string]Resolved, lim CheckL
 		req.Seqs = SetOf(seqs...)
 		return req, nil
 	case onlineOnly:
-		return Request{}, NewError(CodeOnlineOnly, "")
+		return Request{}, NewError(CodeReceiptOnlineMessage, "")
 	default:
-		return Request{}, NewError(CodeNoReceipt, "none of the messages is another member's message sent with needReadReceipt")
+		return Request{}, NewError(CodeReceiptNotExist, "none of the messages is another member's message sent with needReadReceipt")
 	}
 }
 
@@ -139,9 +139,13 @@ func TypeHasReceipts(groupType string) bool {
 	return !strings.EqualFold(groupType, "AVChatRoom") && !strings.EqualFold(groupType, "Community")
 }
 
-func checkKnown(ids []string, resolve map[string]Resolved) error {
+// CheckKnown is the check that the caller may know of every message that ids name:
+// it was found and is of a group that he is in. The error is an [*Error] with
+// [CodeInvalidParameters] that names the others, and does not tell whether they
+// exist.
+func CheckKnown(ids []string, resolve map[string]Resolved) error {
 	var unknown []string
-	for _, id := range ids {
+	for _, id := range distinct(ids) {
 		if r, ok := resolve[id]; !ok || !r.CallerIsMember || r.Message.Seq == 0 && !r.C2C {
 			unknown = append(unknown, id)
 		}
@@ -185,11 +189,11 @@ func checkSameGroup(ids []string, resolve map[string]Resolved) error {
 func checkGroup(r Resolved, maxMembers int) error {
 	switch {
 	case !r.Edition:
-		return NewError(CodeEditionLacksFeature, "")
+		return NewError(CodeReceiptNotIncluded, "")
 	case !TypeHasReceipts(r.GroupType):
-		return NewError(CodeGroupPermissionDeny, "groups of type "+quote(r.GroupType)+" have no read receipts")
+		return NewError(CodePermissionDeny, "groups of type "+quote(r.GroupType)+" have no read receipts")
 	case maxMembers > 0 && r.Members > maxMembers:
-		return NewError(CodeGroupTooLarge, fmt.Sprintf("group has %d members; read receipts are for at most %d", r.Members, maxMembers))
+		return NewError(CodeReceiptGroupTooLarge, fmt.Sprintf("group has %d members; read receipts are for at most %d", r.Members, maxMembers))
 	default:
 		return nil
 	}

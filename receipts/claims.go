@@ -14,48 +14,25 @@ const MaxThreads = 500
 // https://spec.matrix.org/v1.19/appendices/#common-identifier-format.
 const maxRoot = 255
 
-type scopeKind uint8
+// Scope is the part of a room that a receipt speaks of, written as thread_id of a
+// receipt is: "" for the whole room, "main" for the main timeline, else the event
+// ID of the root of a thread. Source:
+// https://spec.matrix.org/v1.19/client-server-api/#threaded-read-receipts.
+type Scope string
 
 const (
-	scopeRoom scopeKind = iota
-	scopeMain
-	scopeThread
+	// ScopeRoom is the whole room: a receipt without thread_id.
+	ScopeRoom Scope = ""
+	// ScopeMain is the main timeline: a receipt with thread_id "main".
+	ScopeMain Scope = "main"
 )
 
-// Scope is the part of a room that a receipt speaks of. Scopes are comparable;
-// the zero value is the whole room. Source:
-// https://spec.matrix.org/v1.19/client-server-api/#threaded-read-receipts.
-type Scope struct {
-	kind scopeKind
-	// Root is the root event of a thread, "" for the other scopes.
-	Root string
-}
-
-// ScopeRoom is the whole room: a receipt without thread_id.
-func ScopeRoom() Scope { return Scope{} }
-
-// ScopeMain is the main timeline: a receipt with thread_id "main".
-func ScopeMain() Scope { return Scope{kind: scopeMain} }
-
-// ScopeThread is the thread under root: a receipt with thread_id root. An empty
-// root is the main timeline.
+// ScopeThread is the thread under root; for an empty root the main timeline.
 func ScopeThread(root string) Scope {
 	if root == "" {
-		return ScopeMain()
+		return ScopeMain
 	}
-	return Scope{kind: scopeThread, Root: root}
-}
-
-// String returns "room", "main" or the root of the thread.
-func (s Scope) String() string {
-	switch s.kind {
-	case scopeRoom:
-		return "room"
-	case scopeMain:
-		return "main"
-	default:
-		return s.Root
-	}
+	return Scope(root)
 }
 
 // Claims is what a real user himself told Matrix: "read up to this place", once
@@ -80,8 +57,8 @@ func (c Claims) Raise(s Scope, p Pos) (Claims, bool) {
 	if p <= c.room || p <= 0 {
 		return c, false
 	}
-	switch s.kind {
-	case scopeRoom:
+	switch s {
+	case ScopeRoom:
 		c.room = p
 		if c.main <= p {
 			c.main = 0
@@ -91,19 +68,19 @@ func (c Claims) Raise(s Scope, p Pos) (Claims, bool) {
 			c.threads = nil
 		}
 		return c, true
-	case scopeMain:
+	case ScopeMain:
 		if p <= c.main {
 			return c, false
 		}
 		c.main = p
 		return c, true
 	default:
-		return c.raiseThread(s.Root, p)
+		return c.raiseThread(string(s), p)
 	}
 }
 
 func (c Claims) raiseThread(root string, p Pos) (Claims, bool) {
-	if root == "" || len(root) > maxRoot {
+	if len(root) > maxRoot {
 		return c, false
 	}
 	i, found := c.findThread(root)
@@ -143,8 +120,8 @@ func (c Claims) findThread(root string) (int, bool) {
 
 // Union returns what c and o say together.
 func (c Claims) Union(o Claims) Claims {
-	c, _ = c.Raise(ScopeRoom(), o.room)
-	c, _ = c.Raise(ScopeMain(), o.main)
+	c, _ = c.Raise(ScopeRoom, o.room)
+	c, _ = c.Raise(ScopeMain, o.main)
 	for _, t := range o.threads {
 		c, _ = c.Raise(ScopeThread(t.root), t.pos)
 	}
@@ -154,16 +131,22 @@ func (c Claims) Union(o Claims) Claims {
 // Covers reports whether c says that m has been read. A message without a place
 // is never covered.
 func (c Claims) Covers(m Message) bool {
-	switch {
-	case m.Pos <= 0:
-		return false
-	case m.Pos <= c.room:
-		return true
-	case m.Thread == "":
-		return m.Pos <= c.main
+	return m.Pos > 0 && m.Pos <= c.At(ScopeThread(m.Thread))
+}
+
+// At is the place up to which c says that everything of s has been read, 0 for
+// nothing.
+func (c Claims) At(s Scope) Pos {
+	switch s {
+	case ScopeRoom:
+		return c.room
+	case ScopeMain:
+		return max(c.room, c.main)
 	default:
-		i, found := c.findThread(m.Thread)
-		return found && m.Pos <= c.threads[i].pos
+		if i, found := c.findThread(string(s)); found {
+			return c.threads[i].pos
+		}
+		return c.room
 	}
 }
 

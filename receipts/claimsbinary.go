@@ -69,6 +69,9 @@ func parseClaims(body []byte) (c Claims, err error) {
 			return Claims{}, fmt.Errorf("%w: root of %d bytes", ErrDamaged, length)
 		}
 		t := threadClaim{root: string(body[:length])}
+		if t.root == string(ScopeMain) {
+			return Claims{}, fmt.Errorf("%w: the main timeline is no thread", ErrDamaged)
+		}
 		if t.pos, body, err = takePos(body[length:]); err != nil {
 			return Claims{}, err
 		}

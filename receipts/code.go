@@ -16,14 +16,14 @@ const CodeOK Code = 0
 
 // Codes of the SDK itself. [ERR] [C-ERR]
 const (
-	// CodeNotLoggedIn: not logged in. ERR_SDK_NOT_LOGGED_IN.
-	CodeNotLoggedIn Code = 6014
+	// CodeSDKNotLoggedIn: not logged in. ERR_SDK_NOT_LOGGED_IN.
+	CodeSDKNotLoggedIn Code = 6014
 	// CodeInvalidParameters: bad parameters. ERR_INVALID_PARAMETERS.
 	CodeInvalidParameters Code = 6017
 	// CodeAPICallFrequencyLimit: calls too frequent. ERR_SDK_COMM_API_CALL_FREQUENCY_LIMIT.
 	CodeAPICallFrequencyLimit Code = 7008
-	// CodeInterfaceNotSupport: the package or platform lacks the feature. ERR_SDK_INTERFACE_NOT_SUPPORT.
-	CodeInterfaceNotSupport Code = 7013
+	// CodeInterfaceNotSupported: the package or platform lacks the feature. ERR_SDK_INTERFACE_NOT_SUPPORT.
+	CodeInterfaceNotSupported Code = 7013
 )
 
 // Codes of the group service. [ERR] [C-ERR]; those from 10052 on have no enum name.
@@ -38,9 +38,9 @@ const (
 	CodeGroupAccountCountLimit Code = 10005
 	// CodeGroupFreqLimit: group operations too frequent. ERR_SVR_GROUP_FREQ_LIMIT.
 	CodeGroupFreqLimit Code = 10006
-	// CodeGroupPermissionDeny: no permission, not a member, or the type of group
+	// CodePermissionDeny: no permission, not a member, or the type of group
 	// does not have the feature. ERR_SVR_GROUP_PERMISSION_DENY.
-	CodeGroupPermissionDeny Code = 10007
+	CodePermissionDeny Code = 10007
 	// CodeGroupNotFound: the group never was or is dismissed. ERR_SVR_GROUP_NOT_FOUND.
 	CodeGroupNotFound Code = 10010
 	// CodeGroupJSONParseFailed: bad JSON. ERR_SVR_GROUP_JSON_PARSE_FAILED.
@@ -67,14 +67,14 @@ const (
 	CodeGroupAppDenied Code = 10026
 	// CodeMessageNotInGroup: the message is not in the group.
 	CodeMessageNotInGroup Code = 10052
-	// CodeEditionLacksFeature: the package does not include the feature.
-	CodeEditionLacksFeature Code = 10059
-	// CodeGroupTooLarge: the group has more members than read receipts allow.
-	CodeGroupTooLarge Code = 10060
-	// CodeOnlineOnly: an online-only message has no receipts.
-	CodeOnlineOnly Code = 10061
-	// CodeNoReceipt: there is no receipt: the message was sent without needReadReceipt.
-	CodeNoReceipt Code = 10062
+	// CodeReceiptNotIncluded: the package does not include the feature.
+	CodeReceiptNotIncluded Code = 10059
+	// CodeReceiptGroupTooLarge: the group has more members than read receipts allow.
+	CodeReceiptGroupTooLarge Code = 10060
+	// CodeReceiptOnlineMessage: an online-only message has no receipts.
+	CodeReceiptOnlineMessage Code = 10061
+	// CodeReceiptNotExist: there is no receipt: the message was sent without needReadReceipt.
+	CodeReceiptNotExist Code = 10062
 )
 
 // Code of the message service. [ERR]
@@ -85,34 +85,34 @@ const (
 
 // Codes of the frame of the server API. [ERR] [R-OVER]
 const (
-	// CodeHTTPParse: the HTTP request or its URL cannot be read.
-	CodeHTTPParse Code = 60002
-	// CodeHTTPJSON: the body is not JSON, or too large.
-	CodeHTTPJSON Code = 60003
-	// CodeHTTPAccount: account and UserSig do not check out.
-	CodeHTTPAccount Code = 60004
-	// CodeHTTPUserSig: account and UserSig do not check out.
-	CodeHTTPUserSig Code = 60005
-	// CodeHTTPInvalidSDKAppID: bad sdkappid.
-	CodeHTTPInvalidSDKAppID Code = 60006
-	// CodeHTTPFrequency: this command is called too often.
-	CodeHTTPFrequency Code = 60007
-	// CodeHTTPTimeout: the service timed out, or the request has the wrong form.
-	CodeHTTPTimeout Code = 60008
-	// CodeHTTPResource: no such service or command in the URL.
-	CodeHTTPResource Code = 60009
-	// CodeHTTPNotAdmin: the identifier is not an administrator of the app.
-	CodeHTTPNotAdmin Code = 60010
-	// CodeHTTPAppFrequency: the app calls too often.
-	CodeHTTPAppFrequency Code = 60011
-	// CodeHTTPNoSDKAppID: sdkappid is missing.
-	CodeHTTPNoSDKAppID Code = 60012
-	// CodeHTTPTooFrequent: calls too frequent.
-	CodeHTTPTooFrequent Code = 60018
-	// CodeHTTPTooFrequentAlso: calls too frequent. Tencent has two codes for it.
-	CodeHTTPTooFrequentAlso Code = 60019
-	// CodeHTTPOverload: the server is overloaded.
-	CodeHTTPOverload Code = 60022
+	// CodeHTTPParseFailed: the HTTP request or its URL cannot be read.
+	CodeHTTPParseFailed Code = 60002
+	// CodeJSONParseFailed: the body is not JSON, or too large.
+	CodeJSONParseFailed Code = 60003
+	// CodeAccountCheckFailed: account and UserSig do not check out.
+	CodeAccountCheckFailed Code = 60004
+	// CodeUserSigCheckFailed: account and UserSig do not check out.
+	CodeUserSigCheckFailed Code = 60005
+	// CodeSDKAppIDInvalid: bad sdkappid.
+	CodeSDKAppIDInvalid Code = 60006
+	// CodeCommandFrequencyLimit: this command is called too often.
+	CodeCommandFrequencyLimit Code = 60007
+	// CodeRequestTimeout: the service timed out, or the request has the wrong form.
+	CodeRequestTimeout Code = 60008
+	// CodeBadResource: no such service or command in the URL.
+	CodeBadResource Code = 60009
+	// CodeNotAdmin: the identifier is not an administrator of the app.
+	CodeNotAdmin Code = 60010
+	// CodeSDKAppIDFrequencyLimit: the app calls too often.
+	CodeSDKAppIDFrequencyLimit Code = 60011
+	// CodeSDKAppIDRequired: sdkappid is missing.
+	CodeSDKAppIDRequired Code = 60012
+	// CodeTooFrequent: calls too frequent.
+	CodeTooFrequent Code = 60018
+	// CodeTooFrequentToo: calls too frequent. Tencent has two codes for it.
+	CodeTooFrequentToo Code = 60019
+	// CodeOverload: the server is overloaded.
+	CodeOverload Code = 60022
 )
 
 // Codes of the UserSig. [ERR]
@@ -123,12 +123,12 @@ const (
 	CodeUserSigEmpty Code = 70002
 	// CodeUserSigIllegal: the UserSig cannot be read, perhaps cut off.
 	CodeUserSigIllegal Code = 70003
-	// CodeUserSigKey: the UserSig was made with another key.
-	CodeUserSigKey Code = 70009
-	// CodeUserSigIdentifier: the UserSig is of another user.
-	CodeUserSigIdentifier Code = 70013
-	// CodeUserSigSDKAppID: the UserSig is of another app.
-	CodeUserSigSDKAppID Code = 70014
+	// CodeUserSigWrongKey: the UserSig was made with another key.
+	CodeUserSigWrongKey Code = 70009
+	// CodeUserSigWrongUser: the UserSig is of another user.
+	CodeUserSigWrongUser Code = 70013
+	// CodeUserSigWrongApp: the UserSig is of another app.
+	CodeUserSigWrongApp Code = 70014
 	// CodeUserSigBlocked: too many failures, wait a minute.
 	CodeUserSigBlocked Code = 70050
 	// CodeAccountNotImported: no such account.
@@ -148,13 +148,13 @@ func (c Code) Meaning() string {
 	switch c {
 	case CodeOK:
 		return "ok"
-	case CodeNotLoggedIn:
+	case CodeSDKNotLoggedIn:
 		return "not logged in"
 	case CodeInvalidParameters, CodeGroupInvalidParameters:
 		return "invalid parameters"
-	case CodeAPICallFrequencyLimit, CodeHTTPFrequency, CodeHTTPTooFrequent, CodeHTTPTooFrequentAlso:
+	case CodeAPICallFrequencyLimit, CodeCommandFrequencyLimit, CodeTooFrequent, CodeTooFrequentToo:
 		return "calls too frequent"
-	case CodeInterfaceNotSupport:
+	case CodeInterfaceNotSupported:
 		return "not supported on this platform or by this package"
 	case CodeGroupInternalError:
 		return "server error, try again"
@@ -164,11 +164,11 @@ func (c Code) Meaning() string {
 		return "too many accounts in one call"
 	case CodeGroupFreqLimit:
 		return "group operations too frequent"
-	case CodeGroupPermissionDeny:
+	case CodePermissionDeny:
 		return "no permission, not a member, or not for this type of group"
 	case CodeGroupNotFound:
 		return "no such group"
-	case CodeGroupJSONParseFailed, CodeHTTPJSON:
+	case CodeGroupJSONParseFailed, CodeJSONParseFailed:
 		return "bad JSON"
 	case CodeGroupInvalidID:
 		return "bad operator"
@@ -192,13 +192,13 @@ func (c Code) Meaning() string {
 		return "command disabled for this app"
 	case CodeMessageNotInGroup:
 		return "message is not in the group"
-	case CodeEditionLacksFeature:
+	case CodeReceiptNotIncluded:
 		return "package does not include this feature"
-	case CodeGroupTooLarge:
+	case CodeReceiptGroupTooLarge:
 		return "group has too many members for read receipts"
-	case CodeOnlineOnly:
+	case CodeReceiptOnlineMessage:
 		return "online-only message has no receipts"
-	case CodeNoReceipt:
+	case CodeReceiptNotExist:
 		return "message was not sent with needReadReceipt"
 	case CodeMessageGone:
 		return "message is gone"
@@ -209,23 +209,23 @@ func (c Code) Meaning() string {
 
 func (c Code) frameMeaning() string {
 	switch c {
-	case CodeHTTPParse:
+	case CodeHTTPParseFailed:
 		return "bad HTTP request"
-	case CodeHTTPAccount, CodeHTTPUserSig:
+	case CodeAccountCheckFailed, CodeUserSigCheckFailed:
 		return "account and UserSig do not check out"
-	case CodeHTTPInvalidSDKAppID:
+	case CodeSDKAppIDInvalid:
 		return "bad sdkappid"
-	case CodeHTTPTimeout:
+	case CodeRequestTimeout:
 		return "service timed out"
-	case CodeHTTPResource:
+	case CodeBadResource:
 		return "no such service or command"
-	case CodeHTTPNotAdmin:
+	case CodeNotAdmin:
 		return "identifier is not an administrator"
-	case CodeHTTPAppFrequency:
+	case CodeSDKAppIDFrequencyLimit:
 		return "app calls too often"
-	case CodeHTTPNoSDKAppID:
+	case CodeSDKAppIDRequired:
 		return "sdkappid is missing"
-	case CodeHTTPOverload:
+	case CodeOverload:
 		return "server is overloaded"
 	case CodeUserSigExpired:
 		return "UserSig has expired"
@@ -233,11 +233,11 @@ func (c Code) frameMeaning() string {
 		return "UserSig is empty"
 	case CodeUserSigIllegal:
 		return "UserSig cannot be read"
-	case CodeUserSigKey:
+	case CodeUserSigWrongKey:
 		return "UserSig was made with another key"
-	case CodeUserSigIdentifier:
+	case CodeUserSigWrongUser:
 		return "UserSig is of another user"
-	case CodeUserSigSDKAppID:
+	case CodeUserSigWrongApp:
 		return "UserSig is of another app"
 	case CodeUserSigBlocked:
 		return "too many bad UserSigs, wait a minute"

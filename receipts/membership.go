@@ -47,15 +47,32 @@ func (m Membership) AtSeq(seq MsgSeq) bool {
 // linked, else what [WindowFloor] says.
 func (m Membership) AtPos(p, floor Pos) bool {
 	for _, i := range m {
-		from := floor
-		if i.JoinedPosKnown {
-			from = i.JoinedPos
-		}
-		if from < p && (!i.Left || p <= i.LeftPos) {
+		if i.from(floor) < p && (!i.Left || p <= i.LeftPos) {
 			return true
 		}
 	}
 	return false
+}
+
+// Floor returns the place before his first stay: nothing at or below it concerns
+// him. The given floor is used for stays whose JoinedPos is not known, and returned
+// for somebody without stays.
+func (m Membership) Floor(floor Pos) Pos {
+	if len(m) == 0 {
+		return floor
+	}
+	first := m[0].from(floor)
+	for _, i := range m[1:] {
+		first = min(first, i.from(floor))
+	}
+	return first
+}
+
+func (i Interval) from(floor Pos) Pos {
+	if i.JoinedPosKnown {
+		return i.JoinedPos
+	}
+	return floor
 }
 
 // DefaultWindow is how many messages [WindowFloor] lets a claim reach back over
