@@ -1,0 +1,104 @@
+package receiptsdb
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"go.mau.fi/util/dbutil"
+
+	"github.com/timbridge/timbridge/receipts"
+)
+
+// Row is one reader in one group, as it is stored.
+type Row struct {
+	Group receipts.GroupKey
+	User  receipts.UserKey
+	receipts.Reader
+	// Due is from when on somebody should look what Matrix or Tencent have yet to
+	// be told; the zero time is never. It is kept to the millisecond, rounded down,
+	// and comes back in UTC.
+	Due time.Time
+	// Attempts is how often that has failed in a row.
+	Attempts int
+}
+
+// RowError says that the stored row of one reader cannot be read or written. It
+// wraps the cause; for a damaged row that is receipts.ErrDamaged.
+type RowError struct {
+	Group receipts.GroupKey
+	User  receipts.UserKey
+	Err   error
+}
+
+// Error names the group, the user and the cause.
+func (e *RowError) Error() string {
+	return fmt.Sprintf("reader of group %d, user %d: %v", e.Group, e.User, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *RowError) Unwrap() error { return e.Err }
+
+const columns = "group_key, user_key, read_set, tencent_set, claims, latest, frontier, solid, shown, sent, due, attempts"
+
+// scratch is what a row is scanned into; it is used again for the next row.
+type scratch struct {
+	read, tencent, claims []byte
+	due                   *int64
+}
+
+func (t *scratch) scan(from dbutil.Scannable) (Row, error) {
+	var row Row
+	t.due = nil
+	err := from.Scan(&row.Group, &row.User, &t.read, &t.tencent, &t.claims,
+		&row.Latest, &row.Frontier, &row.Solid, &row.Shown, &row.Sent, &t.due, &row.Attempts)
+	if err != nil {
+		return Row{}, err
+	}
+	if row.Read, err = receipts.ParseSet(t.read); err != nil {
+		return Row{}, &RowError{row.Group, row.User, err}
+	}
+	if t.tencent == nil {
+		row.Tencent = row.Read
+	} else if row.Tencent, err = receipts.ParseSet(t.tencent); err != nil {
+		return Row{}, &RowError{row.Group, row.User, err}
+	}
+	if row.Claims, err = receipts.ParseClaims(t.claims); err != nil {
+		return Row{}, &RowError{row.Group, row.User, err}
+	}
+	if t.due != nil {
+		row.Due = time.UnixMilli(*t.due).UTC()
+	}
+	return row, nil
+}
+
+// rowWidth is the number of values that values appends.
+const rowWidth = 13
+
+// values appends what is stored of a row, in the order of upsert.
+func (row *Row) values(args []any) ([]any, error) {
+	read, err := row.Read.MarshalBinary()
+	if err != nil {
+		return nil, &RowError{row.Group, row.User, err}
+	}
+	// NULL is "the same as read". An empty set of its own has no bytes, but is not NULL.
+	var tencent []byte
+	if !row.Tencent.Equal(row.Read) {
+		if tencent, err = row.Tencent.MarshalBinary(); err != nil {
+			return nil, &RowError{row.Group, row.User, err}
+		}
+		if tencent == nil {
+			tencent = []byte{}
+		}
+	}
+	claims, err := row.Claims.MarshalBinary()
+	if err != nil {
+		return nil, &RowError{row.Group, row.User, err}
+	}
+	if row.Attempts < 0 || row.Attempts > math.MaxInt32 {
+		return nil, &RowError{row.Group, row.User, fmt.Errorf("%d attempts are out of range", row.Attempts)}
+	}
+	return append(args, int64(row.Group), int64(row.User), read, tencent, claims, int64(row.Claims.Highest()),
+		int64(row.Latest), int64(row.Frontier), int64(row.Solid), int64(row.Shown), int64(row.Sent),
+		millis(row.Due), int64(row.Attempts)), nil
+}

@@ -1,0 +1,86 @@
+package receiptsdb
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.mau.fi/util/dbutil"
+)
+
+//go:embed upgrades/*.sql
+var upgrades embed.FS
+
+// versionTable holds the version of this package's tables.
+const versionTable = "timbridge_receipts_version"
+
+// maxChunk is how many rows one statement reads or writes: SQLite takes at most
+// 32,766 parameters in one, PostgreSQL 65,535.
+const maxChunk = 500
+
+// Store keeps readers, parked receipts and callbacks. It may be used by several
+// goroutines.
+type Store struct{ db *dbutil.Database }
+
+// New returns a Store on db. Call Upgrade before anything else. Transactions of
+// db are joined.
+func New(db *dbutil.Database) *Store {
+	table := dbutil.BuildUpgradeTable().WithFSPath(upgrades, "upgrades").Finish()
+	return &Store{db: db.Child(versionTable, table, nil)}
+}
+
+// Upgrade creates the tables, or brings those of an older release up to date.
+func (s *Store) Upgrade(ctx context.Context) error {
+	if err := s.db.Upgrade(ctx); err != nil {
+		return fmt.Errorf("failed to upgrade tables of readers: %w", err)
+	}
+	return nil
+}
+
+// placeholders writes n groups of width placeholders: "($1, $2), ($3, $4)". The
+// numbers go on from skip.
+func placeholders(n, width, skip int) string {
+	var b strings.Builder
+	b.Grow(n * (width*6 + 4))
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteByte('(')
+		list(&b, width, skip+i*width)
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// inList writes n placeholders as the right side of IN. The numbers go on from
+// skip.
+func inList(n, skip int) string {
+	var b strings.Builder
+	b.Grow(n*6 + 2)
+	b.WriteByte('(')
+	list(&b, n, skip)
+	b.WriteByte(')')
+	return b.String()
+}
+
+func list(b *strings.Builder, n, skip int) {
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(skip + i + 1))
+	}
+}
+
+// millis writes a time as it is stored: milliseconds, nil for the zero time.
+func millis(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMilli()
+}
