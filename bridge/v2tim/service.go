@@ -18,10 +18,10 @@ import (
 type Service interface {
 	// SendMessageReadReceipts acknowledges messages of one group for caller, all
 	// or nothing, and returns after the commit. The list has passed
-	// [receipts.CheckShape]; IDs may repeat.
+	// [receipts.CheckShape] and names each ID once.
 	SendMessageReadReceipts(ctx context.Context, caller string, messageIDList []string) error
 	// GetMessageReadReceipts returns the counts of messages, in the order asked.
-	// The list has passed [receipts.CheckShape]; IDs may repeat.
+	// The list has passed [receipts.CheckShape] and names each ID once.
 	GetMessageReadReceipts(ctx context.Context, caller string, messageIDList []string) ([]MessageReceipt, error)
 	// GetGroupMessageReadMemberList returns one page of the readers
 	// ([FilterRead]) or non-readers ([FilterUnread]) of a message. nextSeq is 0

@@ -1,0 +1,75 @@
+package v2tim
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/timbridge/timbridge/receipts"
+)
+
+// maxQuery bounds the query of a request in bytes: a UserSig and a cursor at their
+// longest and some.
+const maxQuery = 8192
+
+// authenticate finds out who calls: step 1 of the order of checks, 60002, 60012,
+// 60006, 6014 (server API: 60004), 70003, 70009, 70013, 70014, 70001. It touches
+// nothing but the query. expires is when the UserSig does.
+func (s *Server) authenticate(r *http.Request, f frame) (caller string, expires time.Time, err error) {
+	q, err := readQuery(r.URL.RawQuery)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	app := q.Get("sdkappid")
+	if app == "" {
+		return "", time.Time{}, refuse(receipts.CodeSDKAppIDRequired, "sdkappid is missing")
+	}
+	if n, err := strconv.ParseUint(app, 10, 64); err != nil || n != s.cfg.SDKAppID {
+		return "", time.Time{}, refuse(receipts.CodeSDKAppIDInvalid, "sdkappid is not the one of this app")
+	}
+	caller, sig := q.Get("identifier"), q.Get("usersig")
+	if caller == "" || sig == "" {
+		if f == frameServer {
+			return "", time.Time{}, refuse(receipts.CodeAccountCheckFailed, "identifier or usersig is missing")
+		}
+		return "", time.Time{}, refuse(receipts.CodeSDKNotLoggedIn, "not logged in: identifier or usersig is missing")
+	}
+	if !plausibleIdentifier(caller) {
+		return "", time.Time{}, refuse(receipts.CodeUserSigWrongUser, "the identifier is no user ID")
+	}
+	expires, err = s.verifier.verify(caller, sig, s.cfg.Now())
+	return caller, expires, err
+}
+
+// readQuery parses a query. What names the caller must be there once at most:
+// which of two counts would otherwise be anyone's guess (and a proxy's).
+func readQuery(raw string) (url.Values, error) {
+	if len(raw) > maxQuery {
+		return nil, refuse(receipts.CodeHTTPParseFailed, "the query is too long")
+	}
+	q, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, refuse(receipts.CodeHTTPParseFailed, "the query cannot be read")
+	}
+	for _, name := range [...]string{"sdkappid", "identifier", "usersig", "cursor"} {
+		if len(q[name]) > 1 {
+			return nil, refuse(receipts.CodeHTTPParseFailed, name+" is there more than once")
+		}
+	}
+	return q, nil
+}
+
+// plausibleIdentifier lets through what could be a UserID: 1..32 printable ASCII
+// bytes. Which of them are users is for the core to know.
+func plausibleIdentifier(id string) bool {
+	if id == "" || len(id) > maxIdentifier {
+		return false
+	}
+	for i := range len(id) {
+		if id[i] < 0x20 || id[i] > 0x7e {
+			return false
+		}
+	}
+	return true
+}
