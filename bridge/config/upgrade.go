@@ -65,9 +65,9 @@ func render(path string, extra ...configupgrade.Upgrader) ([]byte, error) {
 	return regexp.MustCompile(`(?m)^ +$`).ReplaceAll(output, nil), nil
 }
 
-// SaveTokens writes the two tokens of the application service into the file at
-// path and brings it to the newest layout. It fails if the file cannot be
-// written or holds unknown keys.
+// SaveTokens writes the tokens of the application service into the file at path
+// and brings it to the newest layout; an empty token leaves that key alone. It
+// fails if the file cannot be written or holds unknown keys.
 func SaveTokens(path string, asToken, hsToken Secret) error {
 	source, err := os.ReadFile(path)
 	if err != nil {
@@ -79,8 +79,12 @@ func SaveTokens(path string, asToken, hsToken Secret) error {
 		return err
 	}
 	tokens := configupgrade.SimpleUpgrader(func(helper configupgrade.Helper) {
-		helper.Set(configupgrade.Str, string(asToken), "appservice", "as_token")
-		helper.Set(configupgrade.Str, string(hsToken), "appservice", "hs_token")
+		if asToken != "" {
+			helper.Set(configupgrade.Str, string(asToken), "appservice", "as_token")
+		}
+		if hsToken != "" {
+			helper.Set(configupgrade.Str, string(hsToken), "appservice", "hs_token")
+		}
 	})
 	if _, err = rewrite(path, source, cfg, found.unknown, tokens); err != nil {
 		return fmt.Errorf("failed to save the tokens in %s: %w", path, err)

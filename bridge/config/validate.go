@@ -55,9 +55,16 @@ func (c *Config) Validate(parts ...Part) error {
 	return found.err()
 }
 
-// HasTokens tells whether both tokens are there, made by -g or by somebody.
-func (c *Config) HasTokens() bool {
-	return isToken(c.AppService.ASToken) && isToken(c.AppService.HSToken)
+// Tokens returns the tokens of the application service; one that is still to
+// be made is empty.
+func (a AppService) Tokens() (asToken, hsToken Secret) {
+	if isToken(a.ASToken) {
+		asToken = a.ASToken
+	}
+	if isToken(a.HSToken) {
+		hsToken = a.HSToken
+	}
+	return asToken, hsToken
 }
 
 func isToken(token Secret) bool {

@@ -54,8 +54,8 @@ func (c *Config) checkTencent(found *findings) {
 	switch {
 	case t.SDKAppID == 0:
 		found.problem("tencent.sdk_app_id", "is not set: choose any number, apps have to give the same")
-	case t.SDKAppID > 1<<32-1:
-		found.problem("tencent.sdk_app_id", "has to be from 1 to 4294967295")
+	case t.SDKAppID > 1<<31-1: // the limit of the UserSig library
+		found.problem("tencent.sdk_app_id", "has to be from 1 to 2147483647")
 	}
 	switch {
 	case t.SecretKey == "":

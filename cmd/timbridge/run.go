@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/timbridge/timbridge/bridge/config"
+)
+
+// errNoBridge stands in until package bridge can be started.
+var errNoBridge = errors.New("this build cannot run the bridge yet")
+
+// runBridge sets up the log and runs until ctx ends.
+func (p *program) runBridge(ctx context.Context, opts *options, res *config.Result) error {
+	if err := validate(res.Config, opts.configPath); err != nil {
+		return err
+	}
+	log, err := res.Config.Logging.Compile()
+	if err != nil {
+		return failure(exitLogging, "the section logging in %s has to be put right: %w", opts.configPath, err)
+	}
+	for _, warning := range res.Warnings {
+		log.Warn().Str("warning", warning).Msg("Config")
+	}
+	if res.Updated {
+		log.Info().Str("path", opts.configPath).Msg("Config rewritten in the newest layout")
+	}
+	log.Info().Str("version", programVersion().FormattedVersion).Msg("Starting timbridge")
+	if err = run(log.WithContext(ctx), res.Config); err != nil {
+		log.Err(err).Msg("Stopped")
+		return err
+	}
+	log.Info().Msg("Stopped")
+	return nil
+}
+
+// run starts the bridge and stops it in order when ctx ends; that is no error.
+// The logger is in ctx.
+func run(ctx context.Context, cfg *config.Config) error {
+	return &codedError{code: exitStart, err: errNoBridge}
+}
