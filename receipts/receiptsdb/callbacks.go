@@ -41,7 +41,7 @@ func (s *Store) PutCallbacks(ctx context.Context, cs []Callback) error {
 		return a.User == b.User && a.Group == b.Group && a.Seq == b.Seq // the first has the highest cursor
 	})
 	err := s.db.DoTxn(ctx, nil, func(ctx context.Context) error {
-		for chunk := range slices.Chunk(sorted, maxChunk) {
+		for chunk := range slices.Chunk(sorted, maxParams/5) {
 			args := make([]any, 0, len(chunk)*5)
 			for _, c := range chunk {
 				if c.Seq > math.MaxInt64 {

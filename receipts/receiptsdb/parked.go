@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -33,7 +34,7 @@ func (s *Store) Park(ctx context.Context, ps ...Parked) error {
 	err := s.db.DoTxn(ctx, nil, func(ctx context.Context) error {
 		type owner struct{ room, user string }
 		owners := make(map[owner]struct{})
-		for chunk := range slices.Chunk(ps, maxChunk) {
+		for chunk := range slices.Chunk(ps, maxParams/6) {
 			args := make([]any, 0, len(chunk)*6)
 			for _, p := range chunk {
 				args = append(args, p.RoomID, p.UserID, p.EventID, p.ThreadID, p.HasThread, p.Since.UnixMilli())
@@ -67,7 +68,7 @@ func (s *Store) Park(ctx context.Context, ps ...Parked) error {
 func (s *Store) ParkedFor(ctx context.Context, eventIDs []string) ([]Parked, error) {
 	var found []Parked
 	sorted := slices.Compact(slices.Sorted(slices.Values(eventIDs)))
-	for chunk := range slices.Chunk(sorted, maxChunk) {
+	for chunk := range slices.Chunk(sorted, maxParams) {
 		args := make([]any, len(chunk))
 		for i, event := range chunk {
 			args[i] = event
@@ -90,13 +91,18 @@ func (s *Store) ParkedOlder(ctx context.Context, before time.Time, limit int) ([
 // Unpark removes parked receipts; Since does not matter, and those that are not
 // there neither.
 func (s *Store) Unpark(ctx context.Context, ps ...Parked) error {
-	for chunk := range slices.Chunk(ps, maxChunk) {
+	for chunk := range slices.Chunk(ps, maxParams/5) {
 		args := make([]any, 0, len(chunk)*5)
-		for _, p := range chunk {
+		var where strings.Builder
+		for i, p := range chunk {
+			if i > 0 {
+				where.WriteString(" OR ")
+			}
+			n := i * 5
+			fmt.Fprintf(&where, "(room_id=$%d AND user_id=$%d AND event_id=$%d AND thread_id=$%d AND has_thread=$%d)", n+1, n+2, n+3, n+4, n+5)
 			args = append(args, p.RoomID, p.UserID, p.EventID, p.ThreadID, p.HasThread)
 		}
-		_, err := s.db.Exec(ctx, "DELETE FROM tim_parked WHERE (room_id, user_id, event_id, thread_id, has_thread) IN (VALUES "+
-			placeholders(len(chunk), 5, 0)+")", args...)
+		_, err := s.db.Exec(ctx, "DELETE FROM tim_parked WHERE "+where.String(), args...)
 		if err != nil {
 			return fmt.Errorf("failed to remove parked receipts: %w", err)
 		}

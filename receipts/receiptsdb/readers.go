@@ -16,7 +16,7 @@ import (
 func (s *Store) Readers(ctx context.Context, group receipts.GroupKey, users []receipts.UserKey) (map[receipts.UserKey]Row, error) {
 	found := make(map[receipts.UserKey]Row, len(users))
 	sorted := slices.Compact(slices.Sorted(slices.Values(users)))
-	for chunk := range slices.Chunk(sorted, maxChunk) {
+	for chunk := range slices.Chunk(sorted, maxParams-1) {
 		args := make([]any, 1, len(chunk)+1)
 		args[0] = int64(group)
 		for _, user := range chunk {
@@ -83,7 +83,7 @@ func (s *Store) Save(ctx context.Context, rows []Row) error {
 		}
 	}
 	write := func(ctx context.Context) error {
-		for chunk := range slices.Chunk(sorted, maxChunk) {
+		for chunk := range slices.Chunk(sorted, maxParams/rowWidth) {
 			args := make([]any, 0, len(chunk)*rowWidth)
 			var err error
 			for _, row := range chunk {
@@ -98,7 +98,7 @@ func (s *Store) Save(ctx context.Context, rows []Row) error {
 		return nil
 	}
 	var err error
-	if len(sorted) <= maxChunk {
+	if len(sorted) <= maxParams/rowWidth {
 		err = write(ctx) // one statement is a transaction by itself
 	} else {
 		err = s.db.DoTxn(ctx, nil, write)

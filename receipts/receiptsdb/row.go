@@ -41,6 +41,10 @@ func (e *RowError) Unwrap() error { return e.Err }
 
 const columns = "group_key, user_key, read_set, tencent_set, claims, latest, frontier, solid, shown, sent, due, attempts"
 
+// tencentNone stands in tencent_set for the empty set beside a read_set that is not
+// empty: NULL means "the same", and some drivers cannot tell no bytes from NULL.
+const tencentNone = "\x00"
+
 // scratch is what a row is scanned into; it is used again for the next row.
 type scratch struct {
 	read, tencent, claims []byte
@@ -60,6 +64,8 @@ func (t *scratch) scan(from dbutil.Scannable) (Row, error) {
 	}
 	if t.tencent == nil {
 		row.Tencent = row.Read
+	} else if string(t.tencent) == tencentNone {
+		row.Tencent = receipts.Set{}
 	} else if row.Tencent, err = receipts.ParseSet(t.tencent); err != nil {
 		return Row{}, &RowError{row.Group, row.User, err}
 	}
@@ -81,14 +87,13 @@ func (row *Row) values(args []any) ([]any, error) {
 	if err != nil {
 		return nil, &RowError{row.Group, row.User, err}
 	}
-	// NULL is "the same as read". An empty set of its own has no bytes, but is not NULL.
 	var tencent []byte
 	if !row.Tencent.Equal(row.Read) {
 		if tencent, err = row.Tencent.MarshalBinary(); err != nil {
 			return nil, &RowError{row.Group, row.User, err}
 		}
-		if tencent == nil {
-			tencent = []byte{}
+		if len(tencent) == 0 {
+			tencent = []byte(tencentNone)
 		}
 	}
 	claims, err := row.Claims.MarshalBinary()

@@ -4,7 +4,7 @@ CREATE TABLE tim_reader (
 	user_key  BIGINT NOT NULL,
 
 	-- receipts.Set and receipts.Claims in their binary forms; NULL is empty.
-	-- tencent_set NULL is different: the same as read_set.
+	-- tencent_set is different: NULL is the same as read_set, one zero byte is empty.
 	read_set    bytea,
 	tencent_set bytea,
 	claims      bytea,
