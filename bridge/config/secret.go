@@ -1,5 +1,10 @@
 package config
 
+import (
+	"fmt"
+	"io"
+)
+
 // placeholder is what every secret looks like from outside.
 const placeholder = "<secret>"
 
@@ -15,8 +20,9 @@ func (s Secret) String() string {
 	return placeholder
 }
 
-// GoString is String for the verb %#v.
-func (s Secret) GoString() string { return s.String() }
+// Format makes every verb write what String returns; %d, for one, would
+// otherwise go round it.
+func (s Secret) Format(out fmt.State, _ rune) { _, _ = io.WriteString(out, s.String()) }
 
 // MarshalText makes JSON and other text encoders write the placeholder.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
