@@ -1,0 +1,121 @@
+package mappingdb
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.mau.fi/util/dbutil"
+)
+
+//go:embed upgrades/*.sql
+var upgrades embed.FS
+
+// versionTable holds the version of our part of the schema, so that the tables can
+// live in a database with others.
+const versionTable = "timbridge_mapping_version"
+
+// maxIn is how many keys one lookup statement takes.
+const maxIn = 500
+
+// Store is the mapping on a database. It is safe for concurrent use, and several
+// processes may share a PostgreSQL database.
+type Store struct {
+	db *dbutil.Database
+	// forUpdate locks the rows that a statement reads. SQLite has one writer anyway.
+	forUpdate string
+}
+
+// New returns the store on db. Call Upgrade before anything else. SQLite must be
+// opened with _txlock=immediate: calls read before they write.
+func New(db *dbutil.Database) *Store {
+	s := &Store{db: db.Child(versionTable, dbutil.BuildUpgradeTable().WithFSPath(upgrades, "upgrades").Finish(), nil)}
+	if db.Dialect == dbutil.Postgres {
+		s.forUpdate = " FOR UPDATE"
+	}
+	return s
+}
+
+// Upgrade makes the tables, or brings them to the newest layout.
+func (s *Store) Upgrade(ctx context.Context) error {
+	if err := s.db.Upgrade(ctx); err != nil {
+		return fmt.Errorf("failed to upgrade the mapping tables: %w", err)
+	}
+	return nil
+}
+
+// each calls fn for every row.
+func each(rows dbutil.Rows, err error, fn func(row dbutil.Scannable) error) error {
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err = fn(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// args collects the parameters of a statement.
+type args []any
+
+// add returns the placeholder of a new parameter.
+func (a *args) add(v any) string {
+	*a = append(*a, v)
+	return "$" + strconv.Itoa(len(*a))
+}
+
+// list returns "$1,$2,…" for new parameters.
+func list[T any](a *args, vs []T) string {
+	var b strings.Builder
+	for i, v := range vs {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(a.add(v))
+	}
+	return b.String()
+}
+
+// unique returns vs without repeats, in order.
+func unique[T comparable](vs []T) []T {
+	seen := make(map[T]struct{}, len(vs))
+	out := make([]T, 0, len(vs))
+	for _, v := range vs {
+		if _, ok := seen[v]; !ok {
+			seen[v] = struct{}{}
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func millis(t time.Time) sql.NullInt64 {
+	return sql.NullInt64{Int64: t.UnixMilli(), Valid: !t.IsZero()}
+}
+
+func fromMillis(ms sql.NullInt64) time.Time {
+	if !ms.Valid {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms.Int64).UTC()
+}
+
+// nonZero stores 0 as NULL.
+func nonZero[T ~int64](v T) sql.NullInt64 {
+	return sql.NullInt64{Int64: int64(v), Valid: v != 0}
+}
+
+// limited turns "no limit" into a number that is none.
+func limited(limit int) int64 {
+	if limit <= 0 {
+		return 1 << 62
+	}
+	return int64(limit)
+}
