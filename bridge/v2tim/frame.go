@@ -34,12 +34,15 @@ func refuse(code receipts.Code, desc string) error {
 // answer writes the one answer of a request: result where err is nil, else the
 // code of err. Only a [*receipts.Error] shows its text.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, f frame, result any, err error) {
+	var coded *receipts.Error
+	if !errors.As(err, &coded) || coded.Code != receipts.CodeRequestTimeout {
+		s.drain(w, r)
+	}
 	body, err := encode(f, result, err)
 	if err != nil {
 		zerolog.Ctx(r.Context()).Error().Err(err).Msg("Failed to encode answer")
 		body, _ = encode(f, nil, refuse(receipts.CodeGroupInternalError, "internal error"))
 	}
-	s.drain(w, r)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
@@ -112,18 +115,19 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 	if r.ContentLength > s.cfg.MaxBody {
 		return nil, errBodyTooLarge()
 	}
-	// Not every ResponseWriter knows deadlines (tests); the real one does. It is
-	// taken back, because the server goes on reading to notice a client that leaves.
+	// Not every ResponseWriter knows deadlines (tests); the real one does.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout))
 	body, err := io.ReadAll(io.LimitReader(r.Body, s.cfg.MaxBody+1))
-	_ = control.SetReadDeadline(time.Time{})
 	switch {
 	case err != nil:
 		return nil, refuse(receipts.CodeRequestTimeout, "the body did not arrive")
 	case int64(len(body)) > s.cfg.MaxBody:
 		return nil, errBodyTooLarge()
 	}
+	// Taken back, because net/http goes on reading to notice a client that leaves.
+	// Not above: it also reads what is left of a body after the answer.
+	_ = control.SetReadDeadline(time.Time{})
 	return body, nil
 }
 
@@ -135,8 +139,6 @@ func (s *Server) drain(w http.ResponseWriter, r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody || r.Header.Get("Expect") != "" {
 		return
 	}
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout))
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxDrain))
-	_ = control.SetReadDeadline(time.Time{})
 }
