@@ -6,55 +6,44 @@ import (
 	"fmt"
 
 	"github.com/timbridge/timbridge/bridge/config"
-	"github.com/timbridge/timbridge/bridge/database"
 )
 
-// checkLine is the outcome of one check: a few words, or what to do.
-type checkLine struct {
-	name   string
-	detail string
-	err    error
-}
+var errCheck = errors.New("not everything is in order, see above")
 
-// check tries what the bridge needs, prints a line for each and fails if one
-// of them did.
+// check tries what the bridge needs, prints a line for each thing and fails if
+// one of them did.
 func (p *program) check(ctx context.Context, opts *options) error {
-	failed := 0
-	report := func(line checkLine) {
-		if line.err != nil {
-			failed++
-			fmt.Fprintf(p.stdout, "FAIL  %-12s %v\n", line.name, line.err)
-		} else {
-			fmt.Fprintf(p.stdout, "ok    %-12s %s\n", line.name, line.detail)
-		}
-	}
 	res, err := config.Load(opts.configPath, config.Options{Environ: p.environ})
 	if err != nil {
-		report(checkLine{name: "config", err: err})
+		p.checkLine("config", false, err.Error())
 		return &codedError{code: exitConfig, err: errCheck}
 	}
 	for _, warning := range res.Warnings {
 		fmt.Fprintf(p.stdout, "warn  %-12s %s\n", "config", warning)
 	}
-	cfg := res.Config
-	report(checkLine{name: "config", detail: opts.configPath, err: cfg.Validate()})
-	detail, err := database.Probe(ctx, cfg.Database)
-	report(checkLine{name: "database", detail: detail, err: err})
-	if cfg.Validate(config.PartRegistration, config.PartTokens) == nil {
-		for _, line := range checkBridge(ctx, cfg) {
-			report(line)
-		}
+	if err = res.Config.Validate(); err != nil {
+		p.checkLine("config", false, err.Error())
+		return &codedError{code: exitInvalidConfig, err: errCheck}
 	}
-	if failed > 0 {
+	p.checkLine("config", true, opts.configPath)
+	if !checkBridge(ctx, res.Config, p.checkLine) {
 		return &codedError{code: exitCheck, err: errCheck}
 	}
 	return nil
 }
 
-var errCheck = errors.New("not everything is in order, see above")
+// checkLine prints what was found, or what to do.
+func (p *program) checkLine(name string, ok bool, text string) {
+	word := "FAIL"
+	if ok {
+		word = "ok"
+	}
+	fmt.Fprintf(p.stdout, "%-5s %-12s %s\n", word, name, text)
+}
 
-// checkBridge tries the homeserver: whether it can be reached, knows our token,
-// reaches us, and pushes receipts.
-func checkBridge(ctx context.Context, cfg *config.Config) []checkLine {
-	return []checkLine{{name: "homeserver", err: errNoBridge}}
+// checkBridge tries the database and the homeserver: whether it can be reached,
+// knows our token, reaches us, and pushes receipts.
+func checkBridge(ctx context.Context, cfg *config.Config, report func(name string, ok bool, text string)) bool {
+	report("homeserver", false, errNoBridge.Error())
+	return false
 }
