@@ -161,3 +161,10 @@ func (s *Server) bound(r *http.Request) (context.Context, context.CancelFunc) {
 }
 
 var errOutage = errors.New("outage")
+
+// ClearLog forgets the requests that Requests returns.
+func (s *Server) ClearLog() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log = nil
+}

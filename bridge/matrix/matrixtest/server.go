@@ -35,13 +35,12 @@ type Server struct {
 	outage       bool
 	services     []*service
 	// epoch ends with each Restart and outage, and with it all open requests.
-	epoch     context.Context
-	endEpoch  context.CancelFunc
-	closing   context.Context
-	endAll    context.CancelFunc
-	pushers   sync.WaitGroup
-	pushHTTP  *http.Client
-	pushPause time.Duration
+	epoch    context.Context
+	endEpoch context.CancelFunc
+	closing  context.Context
+	endAll   context.CancelFunc
+	pushers  sync.WaitGroup
+	pushHTTP *http.Client
 }
 
 // account is a user known to the server.
