@@ -22,10 +22,13 @@ func (r Reader) Marker(kind Kind, policy Policy) Pos {
 	return max(want, r.Shown)
 }
 
-// MarkerPending returns Marker and whether Matrix has yet to be told of it.
+// MarkerPending returns Marker and whether Matrix has yet to be told of it. It has
+// not while Marker is below Sent, which happens when something has turned up below
+// the frontier since: nobody knows whether what was sent has arrived, and where a
+// server lets markers move back (Dendrite 0.15.2 does) this one would.
 func (r Reader) MarkerPending(kind Kind, policy Policy) (Pos, bool) {
 	p := r.Marker(kind, policy)
-	return p, p > r.Shown
+	return p, p > r.Shown && p >= r.Sent
 }
 
 // PendingAcks returns the messages of ms, rising, that Tencent should be told he

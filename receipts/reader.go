@@ -43,14 +43,22 @@ func (r *Reader) AddTencent(s Set) (news Set) {
 }
 
 // Note tells of messages that have, or now have, a place: those in Read raise
-// Latest. Messages not in Read, recalled ones and those without a place are
-// passed over, so it may be given any messages in any order, again and again.
-// Call it with every message newly in Read, and with every message of Read that
-// has just got its place.
+// Latest and, at or below Frontier, Solid. Messages not in Read, recalled ones and
+// those without a place are passed over, so it may be given any messages in any
+// order, again and again. Call it with every message newly in Read, and with every
+// message of Read that has just got its place.
+//
+// Whether a message was recalled counts at the time of the call: what it raised
+// before stays.
 func (r *Reader) Note(ms ...Message) {
-	for _, m := range ms {
-		if m.Pos > r.Latest && !m.Recalled && r.Read.Contains(m.Seq) {
-			r.Latest = m.Pos
+	for i := range ms {
+		m := &ms[i]
+		if m.Recalled || m.Pos <= 0 || !r.Read.Contains(m.Seq) {
+			continue
+		}
+		r.Latest = max(r.Latest, m.Pos)
+		if m.Pos <= r.Frontier {
+			r.Solid = max(r.Solid, m.Pos)
 		}
 	}
 }

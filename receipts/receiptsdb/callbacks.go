@@ -104,10 +104,16 @@ func (s *Store) MaxCursor(ctx context.Context) (int64, error) {
 	return *highest, nil
 }
 
-// DropCallbacks removes the callbacks of changes before the given time.
-func (s *Store) DropCallbacks(ctx context.Context, before time.Time) error {
-	if _, err := s.db.Exec(ctx, "DELETE FROM tim_callback WHERE at_ms<$1", before.UnixMilli()); err != nil {
-		return fmt.Errorf("failed to drop old callbacks: %w", err)
+// DropCallbacks removes the callbacks of changes before the given time, and returns the highest cursor among them (0 for none).
+func (s *Store) DropCallbacks(ctx context.Context, before time.Time) (highest int64, err error) {
+	var dropped *int64
+	if err = s.db.QueryRow(ctx, "SELECT max(cursor) FROM tim_callback WHERE at_ms<$1", before.UnixMilli()).Scan(&dropped); err != nil {
+		return 0, fmt.Errorf("failed to find old callbacks: %w", err)
+	} else if dropped == nil {
+		return 0, nil
 	}
-	return nil
+	if _, err = s.db.Exec(ctx, "DELETE FROM tim_callback WHERE at_ms<$1", before.UnixMilli()); err != nil {
+		return 0, fmt.Errorf("failed to drop old callbacks: %w", err)
+	}
+	return *dropped, nil
 }

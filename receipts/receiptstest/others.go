@@ -154,7 +154,9 @@ func testDropCallbacks(t *testing.T, b *bench) {
 		cs = append(cs, callback(receipts.MsgSeq(i+1), int64(i+1), time.Duration(1300-i)*time.Second))
 	}
 	require.NoError(t, b.PutCallbacks(ctx, cs))
-	require.NoError(t, b.DropCallbacks(ctx, cs[1000].At))
+	dropped, err := b.DropCallbacks(ctx, cs[1000].At)
+	require.NoError(t, err)
+	require.Equal(t, cs[999].Cursor, dropped)
 	got, err := b.Callbacks(ctx, 1, 0, 2000)
 	require.NoError(t, err)
 	require.Equal(t, cs[1000:], got)
