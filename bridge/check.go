@@ -1,0 +1,212 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/timbridge/timbridge/bridge/bridgedb"
+	"github.com/timbridge/timbridge/bridge/matrix"
+	"github.com/timbridge/timbridge/mapping"
+)
+
+// probeEventType is the event that `timbridge check` sends to see that the homeserver pushes to us.
+const probeEventType = "com.github.timbridge.probe"
+
+// Finding is one line of a check.
+type Finding struct {
+	Name string
+	OK   bool
+	Text string // what was found, or what to do
+}
+
+// probeWait is how long a probe has to come back. Synapse backs off for minutes after failures; a ping ends that.
+const probeWait = 20 * time.Second
+
+// Check looks whether the bridge can do its work: it reaches the homeserver, is known to it, can be reached by it, and the
+// database answers. Each finding is told to report as soon as it is known; ok is whether all are good.
+//
+// If alone is true no other timbridge runs on this database: then Check listens and takes transactions itself while it looks, with
+// everything that the running bridge does, so that nothing the homeserver delivers meanwhile is lost. Otherwise the running
+// bridge is seen at work through the database.
+func (b *Bridge) Check(ctx context.Context, alone bool, report func(Finding)) (ok bool) {
+	ok = true
+	say := func(name string, err error, good string, advice string) bool {
+		f := Finding{Name: name, OK: err == nil, Text: good}
+		if err != nil {
+			ok = false
+			f.Text = fmt.Sprintf("%s (%v)", advice, err)
+		}
+		report(f)
+		return err == nil
+	}
+	if alone {
+		if !say("database", b.prepare(ctx), "opened and up to date", "the database cannot be used; see database.uri") {
+			return false
+		}
+	}
+	counts, err := b.maps.Counts(ctx)
+	if !say("tables", err, fmt.Sprintf("%d groups, %d messages, %d users", counts.Groups, counts.Messages, counts.Users), "the database cannot be read") {
+		return false
+	}
+	if !say("homeserver", b.reachHomeserver(ctx), b.cfg.Homeserver.Address+" answers", "the homeserver does not answer; see homeserver.address") {
+		return false
+	}
+	if !say("registration", b.hs.EnsureBot(ctx), fmt.Sprintf("the homeserver knows us, the bot is %s", b.bot()),
+		"the homeserver does not accept our as_token: install registration.yaml there and restart it") {
+		return false
+	}
+	if alone {
+		stop, err := b.listenForCheck(ctx)
+		if !say("listen", err, "listening for the homeserver", "cannot listen; see appservice.hostname and appservice.port") {
+			return false
+		}
+		defer stop()
+	}
+	b.checkDelivery(ctx, say, report)
+	b.checkRooms(ctx, say)
+	return ok
+}
+
+func (b *Bridge) reachHomeserver(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.cfg.Homeserver.Address+"/_matrix/client/versions", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("HTTP %d", resp.StatusCode)
+	}
+	return nil
+}
+
+// listenForCheck takes what the homeserver delivers, durably, without starting to send anything.
+func (b *Bridge) listenForCheck(ctx context.Context) (stop func(), err error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort(b.cfg.AppService.Hostname, strconv.Itoa(int(b.cfg.AppService.Port))))
+	if err != nil {
+		return nil, err
+	}
+	b.ctx, b.stop = context.WithCancel(b.log.WithContext(context.WithoutCancel(ctx)))
+	go b.commits.run()
+	server := &http.Server{Handler: b.MatrixHandler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute}
+	go func() { _ = server.Serve(listener) }()
+	return func() {
+		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.cfg.Bridge.StopTimeout)
+		defer cancel()
+		_ = server.Shutdown(stopCtx)
+		b.stop()
+		b.tasks.Wait()
+		b.commits.close()
+		b.hs.Close()
+	}, nil
+}
+
+type sayFunc func(name string, err error, good string, advice string) bool
+
+// checkDelivery proves that what happens on the homeserver reaches us, and finds out whether receipts do.
+func (b *Bridge) checkDelivery(ctx context.Context, say sayFunc, report func(Finding)) {
+	const advice = "the homeserver cannot reach us at appservice.address; check that address from the homeserver's machine"
+	err := b.hs.Ping(ctx)
+	pinged := err == nil
+	if !errors.Is(err, matrix.ErrUnsupported) && !say("ping", err, "the homeserver reaches us", advice) {
+		return
+	}
+	event, room, err := b.sendProbe(ctx)
+	if err == nil {
+		err = b.waitValue(ctx, bridgedb.KeyProbeEvent, event.String())
+	}
+	if !say("delivery", err, "an event of our own came back", advice) && !pinged {
+		return
+	}
+	if err = b.hs.SendReceipt(ctx, b.bot(), room, event); err != nil {
+		say("receipts", err, "", "the bot cannot send a receipt")
+		return
+	}
+	if b.waitValue(ctx, bridgedb.KeyProbePushed, event.String()) == nil {
+		report(Finding{Name: "receipts", OK: true, Text: "the homeserver pushes receipts"})
+		return
+	}
+	report(Finding{Name: "receipts", OK: true, Text: "the homeserver does not push receipts (Dendrite never does, older Synapse needs receive_ephemeral in the registration): the bot reads them by /sync"})
+}
+
+// sendProbe sends an event into the bot's own room, which is made at the first check.
+func (b *Bridge) sendProbe(ctx context.Context) (id.EventID, id.RoomID, error) {
+	value, err := b.own.Value(ctx, bridgedb.KeyProbeRoom)
+	if err != nil {
+		return "", "", err
+	}
+	room := id.RoomID(value)
+	content, err := json.Marshal(map[string]int64{"at": b.clock().UnixMilli()})
+	if err != nil {
+		return "", "", err
+	}
+	txnID := "probe_" + strconv.FormatInt(b.clock().UnixNano(), 36)
+	if room != "" {
+		event, err := b.hs.SendEvent(ctx, b.bot(), room, probeEventType, content, txnID, time.Time{})
+		if !errors.Is(err, matrix.ErrForbidden) && !errors.Is(err, matrix.ErrNotFound) {
+			return event, room, err
+		}
+	}
+	if room, err = b.hs.CreateRoom(ctx, "timbridge check"); err != nil {
+		return "", "", err
+	}
+	// A check beside a running bridge reads the database only, so the room is made again each time.
+	if err = b.own.SetValue(ctx, bridgedb.KeyProbeRoom, room.String()); err != nil {
+		b.log.Debug().Err(err).Msg("The room of the check is not kept")
+	}
+	event, err := b.hs.SendEvent(ctx, b.bot(), room, probeEventType, content, txnID, time.Time{})
+	return event, room, err
+}
+
+// waitValue waits until the state table says want under key.
+func (b *Bridge) waitValue(ctx context.Context, key, want string) error {
+	ctx, cancel := context.WithTimeout(ctx, probeWait)
+	defer cancel()
+	for {
+		value, err := b.own.Value(ctx, key)
+		if err == nil && value == want {
+			return nil
+		}
+		if !sleep(ctx, 100*time.Millisecond) {
+			return errors.New("nothing came back in time")
+		}
+	}
+}
+
+// checkRooms looks whether the bot is in every bridged room.
+func (b *Bridge) checkRooms(ctx context.Context, say sayFunc) {
+	for after := ""; ; {
+		groups, err := b.maps.Groups(ctx, after, 100)
+		if err != nil {
+			say("rooms", err, "", "the groups cannot be listed")
+			return
+		} else if len(groups) == 0 {
+			return
+		}
+		for _, g := range groups {
+			if g.RoomID == "" {
+				continue
+			}
+			say("room of "+g.GroupID, b.checkRoom(ctx, g), "the bot is in "+g.RoomID.String(), fmt.Sprintf("invite %s into %s", b.bot(), g.RoomID))
+		}
+		after = groups[len(groups)-1].GroupID
+	}
+}
+
+func (b *Bridge) checkRoom(ctx context.Context, g mapping.Group) error {
+	_, err := b.hs.JoinedMembers(ctx, g.RoomID)
+	return err
+}

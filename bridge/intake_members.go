@@ -1,0 +1,202 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/timbridge/timbridge/bridge/bridgedb"
+	"github.com/timbridge/timbridge/bridge/matrix"
+	"github.com/timbridge/timbridge/mapping"
+	"github.com/timbridge/timbridge/receipts"
+)
+
+// memberEvent keeps the group's membership true to the room's.
+func (s *session) memberEvent(ctx context.Context, g *mapping.Group, ev *matrix.Event, pos receipts.Pos) error {
+	mxid := id.UserID(*ev.StateKey)
+	membership := membershipOf(ev)
+	if mxid == s.b.bot() && (membership == "leave" || membership == "ban") {
+		zerolog.Ctx(ctx).Warn().Stringer("room_id", ev.RoomID).Str("group_id", g.GroupID).Msg("The bot was removed from a bridged room; invite it again or unmap the group")
+	}
+	if s.b.ownBot(mxid) {
+		return nil
+	}
+	users, err := s.usersOf(ctx, []id.UserID{mxid})
+	if err != nil {
+		return err
+	}
+	u := users[mxid]
+	if s.b.foreignPuppet(u) {
+		return nil
+	}
+	switch membership {
+	case "join":
+		return s.memberJoined(ctx, g, u, pos, true)
+	case "leave", "ban":
+		// A ghost leaves by itself only when we told it to, which the membership knows already. Removed by somebody else,
+		// the Tencent user is out of the group.
+		if u.Kind == receipts.KindGhost && ev.Sender == mxid {
+			return nil
+		}
+		return s.memberLeft(ctx, g, u, pos)
+	}
+	return nil
+}
+
+func (s *session) memberJoined(ctx context.Context, g *mapping.Group, u mapping.User, pos receipts.Pos, posKnown bool) error {
+	changed, err := s.b.maps.Join(ctx, g.Key, u.Key, g.LastSeq, pos, posKnown)
+	if err != nil {
+		return err
+	}
+	if !changed {
+		// Nothing new about the group; but a ghost that was refused before may be let in now.
+		row, _, err := s.reader(ctx, g.Key, u.Key)
+		if err == nil && u.Kind != receipts.KindAccount && row.Latest > row.Shown {
+			s.due(row)
+		}
+		return err
+	}
+	return s.joined(ctx, g, u)
+}
+
+func (s *session) memberLeft(ctx context.Context, g *mapping.Group, u mapping.User, pos receipts.Pos) error {
+	_, err := s.b.maps.Leave(ctx, g.Key, u.Key, g.LastSeq, pos)
+	delete(s.memberships, reader{g.Key, u.Key})
+	return err
+}
+
+// strangers asks the homeserver who is in the room, after the commit: somebody acts there of whom we do not know that he is in.
+func (s *session) strangers(g *mapping.Group, u mapping.User) {
+	room := g.RoomID
+	s.after = append(s.after, func() { s.b.refreshMembers(room) })
+}
+
+// members takes a full list of who is in the room, as the homeserver gives it. Who was not known as a member joined at an
+// unknown time, so the place of the linking stands in.
+func (s *session) members(ctx context.Context, g *mapping.Group, mxids []id.UserID) error {
+	var list []id.UserID
+	for _, mxid := range mxids {
+		if !s.b.ownBot(mxid) {
+			list = append(list, mxid)
+		}
+	}
+	users, err := s.usersOf(ctx, list)
+	if err != nil {
+		return err
+	}
+	present := make(map[mapping.UserKey]bool)
+	for _, mxid := range list {
+		u := users[mxid]
+		present[u.Key] = true
+		if u.Kind == receipts.KindGhost || s.b.foreignPuppet(u) {
+			continue // in the group by the word of the Tencent side only
+		}
+		if err = s.memberJoined(ctx, g, u, 0, false); err != nil {
+			return err
+		}
+	}
+	current, err := s.b.maps.Members(ctx, g.Key)
+	if err != nil {
+		return err
+	}
+	head, err := s.b.maps.Head(ctx, g.RoomID)
+	if err != nil {
+		return err
+	}
+	for _, m := range current {
+		switch {
+		case !m.Membership.IsMember() || present[m.User.Key]:
+		case m.User.Kind == receipts.KindGhost:
+			if err = s.roomTask(ctx, g.RoomID, m.User.Key); err != nil {
+				return err
+			}
+		default:
+			if err = s.memberLeft(ctx, g, m.User, head); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// roomTask asks for a look at whether a ghost is in the room if and only if it should be.
+func (s *session) roomTask(ctx context.Context, room id.RoomID, user mapping.UserKey) error {
+	s.work = true
+	return s.b.own.PutRoomTask(ctx, bridgedb.RoomTask{RoomID: room, User: user, Due: s.now})
+}
+
+// tombstone follows a room upgrade: the group moves to the new room.
+func (s *session) tombstone(ctx context.Context, g *mapping.Group, ev *matrix.Event) error {
+	var content struct {
+		Replacement id.RoomID `json:"replacement_room"`
+	}
+	if json.Unmarshal(ev.Content, &content) != nil || content.Replacement == "" || content.Replacement == g.RoomID {
+		return nil
+	}
+	if other, err := s.groupOfRoom(ctx, content.Replacement); err != nil {
+		return err
+	} else if other != nil {
+		zerolog.Ctx(ctx).Warn().Str("group_id", g.GroupID).Stringer("room_id", content.Replacement).Msg("Not following room upgrade: the new room is another group's")
+		return nil
+	}
+	return s.moveGroup(ctx, g, content.Replacement)
+}
+
+// moveGroup makes room the group's room. What was shown and claimed belonged to the old one.
+func (s *session) moveGroup(ctx context.Context, g *mapping.Group, room id.RoomID) error {
+	old := g.RoomID
+	head, err := s.b.maps.Head(ctx, room)
+	if err != nil {
+		return err
+	}
+	if err = s.b.maps.MoveGroup(ctx, g.Key, room, head); err != nil {
+		return err
+	}
+	if err = s.leaveRoom(ctx, g.Key, old); err != nil {
+		return err
+	}
+	if err = s.b.own.MoveOutgoing(ctx, g.Key, room); err != nil {
+		return err
+	}
+	s.after = append(s.after, func() { s.b.enterRoom(room) })
+	s.forgetGroup(g.Key)
+	return s.ghostTasks(ctx, g.Key, room)
+}
+
+// leaveRoom forgets what readers showed and claimed in a room that is no longer the group's, and sends its ghosts out of it.
+func (s *session) leaveRoom(ctx context.Context, group mapping.GroupKey, old id.RoomID) error {
+	// Rows changed in this commit are written first: the reset is about the stored ones.
+	if err := s.writeRows(ctx); err != nil {
+		return err
+	}
+	if err := s.b.reads.ResetRoom(ctx, group); err != nil {
+		return err
+	}
+	for key := range s.rows {
+		if key.group == group {
+			delete(s.rows, key)
+		}
+	}
+	if old == "" {
+		return nil
+	}
+	return s.ghostTasks(ctx, group, old)
+}
+
+// ghostTasks asks for a look at the place of each of the group's ghosts in the room.
+func (s *session) ghostTasks(ctx context.Context, group mapping.GroupKey, room id.RoomID) error {
+	members, err := s.b.maps.Members(ctx, group)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if m.User.Kind == receipts.KindGhost && m.Membership.IsMember() {
+			if err = s.roomTask(ctx, room, m.User.Key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/timbridge/timbridge/bridge/bridgedb"
+	"github.com/timbridge/timbridge/bridge/matrix"
+	"github.com/timbridge/timbridge/mapping"
+	"github.com/timbridge/timbridge/receipts/receiptsdb"
+)
+
+const (
+	parkedPoll = 2 * time.Second
+	parkedPage = 50
+	// parkedAsk is how long until the homeserver is asked again about an event that it knows and we cannot place.
+	parkedAsk = time.Hour
+)
+
+// watchParked finds out about receipts whose event did not come by itself.
+func (b *Bridge) watchParked() {
+	asked := make(map[string]time.Time) // by event; when it may be asked about again
+	for sleep(b.ctx, parkedPoll) {
+		now := b.clock()
+		for event, until := range asked {
+			if until.Before(now) {
+				delete(asked, event)
+			}
+		}
+		list, err := b.reads.ParkedOlder(b.ctx, now.Add(-b.cfg.Bridge.EventWait), parkedPage+len(asked))
+		if err != nil {
+			if b.ctx.Err() == nil {
+				b.log.Error().Err(err).Msg("Failed to list parked receipts")
+			}
+			continue
+		}
+		for _, p := range list {
+			if _, done := asked[p.EventID]; done || b.ctx.Err() != nil {
+				continue
+			}
+			asked[p.EventID] = now.Add(parkedAsk)
+			if err = b.placeParked(b.ctx, p); err != nil && b.ctx.Err() == nil {
+				b.log.Warn().Err(err).Str("event_id", p.EventID).Str("room_id", p.RoomID).Msg("Failed to find the place of a receipt's event")
+				asked[p.EventID] = now.Add(time.Minute)
+			}
+		}
+	}
+}
+
+// placeParked asks the homeserver where an unknown event stands, and takes the receipt as one on the nearest event before it that
+// we know. It stays parked: should the event itself still come, the receipt gets its true place.
+func (b *Bridge) placeParked(ctx context.Context, p receiptsdb.Parked) error {
+	room := id.RoomID(p.RoomID)
+	around, err := b.hs.Surroundings(ctx, room, id.EventID(p.EventID))
+	switch {
+	case errors.Is(err, matrix.ErrNotFound):
+		b.stats.foreignReceipts.Add(1)
+		zerolog.Ctx(ctx).Warn().Str("room_id", p.RoomID).Str("event_id", p.EventID).Str("user_id", p.UserID).
+			Msg("Dropping receipt on an event that is not in its room")
+		return b.commits.do(ctx, func(ctx context.Context, s *session) error { return b.reads.Unpark(ctx, p) })
+	case err != nil:
+		return err
+	}
+	return b.commits.do(ctx, func(ctx context.Context, s *session) error {
+		g, err := s.groupOfRoom(ctx, room)
+		if err != nil || g == nil {
+			return err
+		}
+		place, ok, err := s.nearest(ctx, room, around)
+		if err != nil || !ok {
+			return err
+		}
+		users, err := s.usersOf(ctx, []id.UserID{id.UserID(p.UserID)})
+		if err != nil {
+			return err
+		}
+		r := unpark(p)
+		// The place is borrowed, the thread is the event's own.
+		place.Thread = around.Event.ThreadRoot
+		return s.locatedReceipts(ctx, []located{{group: g, user: users[r.UserID], place: place, scope: scopeOf(r, place), push: r.Pushed}})
+	})
+}
+
+// nearest is the place just before an event that we do not know: that of the last known event before it, or one below the first
+// known event after it.
+func (s *session) nearest(ctx context.Context, room id.RoomID, around matrix.Surroundings) (mapping.Place, bool, error) {
+	places, err := s.b.maps.Places(ctx, append(eventIDs(around.Before), eventIDs(around.After)...))
+	if err != nil {
+		return mapping.Place{}, false, err
+	}
+	for _, ev := range around.Before {
+		if place, ok := places[ev.ID]; ok && place.RoomID == room && place.Pos > 0 {
+			return place, true, nil
+		}
+	}
+	for _, ev := range around.After {
+		if place, ok := places[ev.ID]; ok && place.RoomID == room && place.Pos > 0 {
+			place.Pos--
+			return place, place.Pos > 0, nil
+		}
+	}
+	return mapping.Place{}, false, nil
+}
+
+const sweepInterval = time.Hour
+
+// sweep forgets what has had its time: parked receipts, callbacks and new messages nobody came back for.
+func (b *Bridge) sweep() {
+	for {
+		err := b.commits.do(b.ctx, func(ctx context.Context, s *session) error {
+			if _, err := b.reads.DropParked(ctx, s.now.Add(-b.cfg.Receipts.ParkFor)); err != nil {
+				return err
+			}
+			before := s.now.Add(-b.cfg.V2TIM.CallbackKeep)
+			highest, err := b.own.DropFeed(ctx, before)
+			if err != nil {
+				return err
+			}
+			dropped, err := b.reads.DropCallbacks(ctx, before)
+			if err != nil {
+				return err
+			}
+			return s.raiseCursorFloor(ctx, max(highest, dropped))
+		})
+		if err != nil && b.ctx.Err() == nil && !errors.Is(err, errStopped) {
+			b.log.Error().Err(err).Msg("Failed to forget old callbacks")
+		}
+		if !sleep(b.ctx, sweepInterval) {
+			return
+		}
+	}
+}
+
+// raiseCursorFloor keeps up to which cursor things have been forgotten: a listener that asks from before it must resync.
+func (s *session) raiseCursorFloor(ctx context.Context, dropped int64) error {
+	if dropped == 0 {
+		return nil
+	}
+	return s.b.own.SetValue(ctx, bridgedb.KeyCursorFloor, strconv.FormatInt(dropped, 10))
+}
+
+// pending is how much is still on its way to Matrix.
+func (b *Bridge) pending(ctx context.Context) (int, error) {
+	markers, err := b.reads.Pending(ctx)
+	if err != nil {
+		return 0, err
+	}
+	messages, tasks, err := b.own.Pending(ctx)
+	return markers + messages + tasks, err
+}

@@ -1,0 +1,160 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/timbridge/timbridge/bridge/bridgedb"
+	"github.com/timbridge/timbridge/bridge/matrix"
+	"github.com/timbridge/timbridge/mapping"
+	"github.com/timbridge/timbridge/receipts"
+)
+
+func (b *Bridge) roomReconciler() *reconciler[bridgedb.RoomTask] {
+	return &reconciler[bridgedb.RoomTask]{
+		name:  "room members",
+		limit: b.cfg.Matrix.Concurrency,
+		due: func(ctx context.Context, limit int) ([]bridgedb.RoomTask, error) {
+			return b.own.DueRoomTasks(ctx, b.clock(), limit)
+		},
+		next:  b.own.NextRoomTask,
+		key:   func(t bridgedb.RoomTask) string { return fmt.Sprint(t.RoomID, " ", t.User) },
+		do:    b.settleInRoom,
+		clock: b.clock,
+		wake:  make(chan struct{}, 1),
+	}
+}
+
+// settleInRoom brings one user into the room, or out of it, as the group says now.
+func (b *Bridge) settleInRoom(ctx context.Context, t bridgedb.RoomTask) {
+	log := zerolog.Ctx(ctx).With().Stringer("room_id", t.RoomID).Int64("user_key", int64(t.User)).Logger()
+	ctx = log.WithContext(ctx)
+	err := b.trySettle(ctx, t)
+	if ctx.Err() != nil {
+		return
+	}
+	commitErr := b.commits.do(ctx, func(ctx context.Context, s *session) error {
+		var temporary *matrix.TemporaryError
+		if err == nil || errors.Is(err, matrix.ErrNotFound) {
+			return b.own.DropRoomTask(ctx, t)
+		}
+		var wait = lastRetry // a refusal: somebody has to give the bot a right first
+		if errors.As(err, &temporary) {
+			wait = backoff(t.Attempts, temporary.RetryAfter)
+		}
+		s.work = true
+		return b.own.DelayRoomTask(ctx, t, s.now.Add(wait))
+	})
+	if commitErr != nil {
+		log.Error().Err(commitErr).Msg("Failed to record room membership")
+	} else if errors.Is(err, matrix.ErrBotCannotInvite) {
+		log.Warn().Err(err).Msg("The bot may not invite ghosts into the room; give it the power to invite")
+	} else if err != nil {
+		log.Warn().Err(err).Msg("Failed to bring room membership in line, will try again")
+	}
+}
+
+func (b *Bridge) trySettle(ctx context.Context, t bridgedb.RoomTask) error {
+	users, err := b.maps.UsersByKey(ctx, []mapping.UserKey{t.User})
+	if err != nil {
+		return err
+	}
+	u, ok := users[t.User]
+	if !ok {
+		return nil
+	}
+	member, err := b.belongs(ctx, u, t.RoomID)
+	if err != nil {
+		return err
+	}
+	ghost := mapping.GhostMXID(b.cfg.AppService.GhostPrefix(), u.UserID, b.cfg.Homeserver.Domain)
+	switch {
+	case u.Kind == receipts.KindGhost && member:
+		if err = b.hs.EnsureJoined(ctx, ghost, t.RoomID); err != nil {
+			return err
+		}
+		return b.markersOf(ctx, u, t.RoomID)
+	case u.Kind == receipts.KindGhost:
+		return notThere(b.hs.Leave(ctx, ghost, t.RoomID))
+	case member:
+		// A linked user is in the room himself; his ghost has no business there any more.
+		return notThere(b.hs.Leave(ctx, ghost, t.RoomID))
+	case b.hs.CanActAs(u.MXID):
+		return notThere(b.hs.Leave(ctx, u.MXID, t.RoomID))
+	default:
+		return notThere(b.hs.Kick(ctx, u.MXID, t.RoomID))
+	}
+}
+
+// notThere takes a refusal to leave as done: whoever is not in a room can not leave it (403 on Synapse and Dendrite).
+func notThere(err error) error {
+	if errors.Is(err, matrix.ErrForbidden) || errors.Is(err, matrix.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// belongs tells whether the user is a member of the group that has this room now.
+func (b *Bridge) belongs(ctx context.Context, u mapping.User, room id.RoomID) (bool, error) {
+	g, err := b.maps.GroupByRoom(ctx, room)
+	if isNotFound(err) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	memberships, err := b.maps.MembershipOf(ctx, g.Key, []mapping.UserKey{u.Key})
+	return memberships[u.Key].IsMember(), err
+}
+
+// markersOf looks at the marker of a ghost that has just come in.
+func (b *Bridge) markersOf(ctx context.Context, u mapping.User, room id.RoomID) error {
+	return b.commits.do(ctx, func(ctx context.Context, s *session) error {
+		g, err := s.groupOfRoom(ctx, room)
+		if err != nil || g == nil {
+			return err
+		}
+		row, _, err := s.reader(ctx, g.Key, u.Key)
+		if err == nil && row.Latest > row.Shown {
+			s.due(row)
+		}
+		return err
+	})
+}
+
+// refreshMembers asks the homeserver who is in a room and takes the answer. One at a time per room; failures are left to the next
+// occasion, since nothing depends on it but claims that wait.
+func (b *Bridge) refreshMembers(room id.RoomID) {
+	b.background("refresh "+room.String(), func(ctx context.Context) error {
+		mxids, err := b.hs.JoinedMembers(ctx, room)
+		if err != nil {
+			return fmt.Errorf("failed to list members of room: %w", err)
+		}
+		return b.commits.do(ctx, func(ctx context.Context, s *session) error {
+			g, err := s.groupOfRoom(ctx, room)
+			if err != nil || g == nil {
+				return err
+			}
+			return s.members(ctx, g, mxids)
+		})
+	})
+}
+
+// acceptInvite joins a room to which the bot was invited, so that an operator can map it.
+func (b *Bridge) acceptInvite(room id.RoomID) {
+	b.background("invite "+room.String(), func(ctx context.Context) error { return b.hs.JoinBot(ctx, room) })
+}
+
+// enterRoom brings the bot into a group's new room and learns who is there.
+func (b *Bridge) enterRoom(room id.RoomID) {
+	b.background("enter "+room.String(), func(ctx context.Context) error {
+		if err := b.hs.JoinBot(ctx, room); err != nil {
+			return fmt.Errorf("failed to join bot to new room: %w", err)
+		}
+		b.refreshMembers(room)
+		return nil
+	})
+}

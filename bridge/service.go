@@ -1,0 +1,345 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/timbridge/timbridge/bridge/v2tim"
+	"github.com/timbridge/timbridge/mapping"
+	"github.com/timbridge/timbridge/receipts"
+	"github.com/timbridge/timbridge/receipts/receiptsdb"
+)
+
+type receiptsCallback = receiptsdb.Callback
+
+// service implements v2tim.Service: what apps and their backends ask about receipts. It is safe for concurrent use.
+type service struct {
+	*Bridge
+}
+
+// SendMessageReadReceipts implements v2tim.Service. Steps 4 to 8 of the order of checks; the adapter has done the others.
+func (b service) SendMessageReadReceipts(ctx context.Context, caller string, ids []string) error {
+	u, err := b.maps.UserByID(ctx, caller)
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	resolved, err := b.resolveWaiting(ctx, u, ids)
+	if err != nil {
+		return err
+	}
+	req, err := receipts.Check(u.Key, ids, resolved, receipts.CheckLimits{MaxIDs: b.cfg.V2TIM.MaxIDs, MaxMembers: b.cfg.Tencent.MaxMembers})
+	if err != nil {
+		return err
+	}
+	return b.acknowledge(ctx, u, req)
+}
+
+// acknowledge merges what a user has read on the Tencent side and returns after the commit. What adds nothing costs none.
+func (b service) acknowledge(ctx context.Context, u mapping.User, req receipts.Request) error {
+	key := mapping.GroupKey(req.Group)
+	known, err := b.reads.Readers(ctx, key, []mapping.UserKey{u.Key})
+	if err != nil {
+		return err
+	}
+	if row := known[u.Key]; row.Read.ContainsAll(req.Seqs) && row.Tencent.ContainsAll(req.Seqs) {
+		return nil
+	}
+	return b.commits.do(ctx, func(ctx context.Context, s *session) error {
+		row, _, err := s.reader(ctx, key, u.Key)
+		if err != nil {
+			return err
+		}
+		s.save(row)
+		return s.readMore(ctx, row, u.Kind, row.AddTencent(req.Seqs), req.Messages)
+	})
+}
+
+// resolveWaiting finds out what ids stand for. An id that is not known yet may belong to a message whose mapping is under way, so
+// it gets a moment.
+func (b service) resolveWaiting(ctx context.Context, caller mapping.User, ids []string) (map[string]receipts.Resolved, error) {
+	deadline := time.NewTimer(b.cfg.Bridge.MappingWait)
+	defer deadline.Stop()
+	for {
+		changed := b.mapped.wait()
+		resolved, err := b.resolve(ctx, caller, ids)
+		if err != nil || len(resolved) == countDistinct(ids) {
+			return resolved, err
+		}
+		select {
+		case <-changed:
+		case <-deadline.C:
+			return resolved, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func countDistinct(ids []string) int {
+	distinct := make(map[string]struct{}, len(ids))
+	for _, id := range ids {
+		distinct[id] = struct{}{}
+	}
+	return len(distinct)
+}
+
+// resolve finds the messages behind ids, with what the rules need to know of their groups and of the caller in them.
+func (b *Bridge) resolve(ctx context.Context, caller mapping.User, ids []string) (map[string]receipts.Resolved, error) {
+	messages, err := b.maps.MessagesByMsgID(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	groups := make(map[mapping.GroupKey]receipts.Resolved)
+	resolved := make(map[string]receipts.Resolved, len(messages))
+	for msgID, m := range messages {
+		r, ok := groups[m.Group]
+		if !ok {
+			if r, err = b.resolveGroup(ctx, caller, m.Group); err != nil {
+				return nil, err
+			}
+			groups[m.Group] = r
+		}
+		r.Message = m.Message
+		resolved[msgID] = r
+	}
+	return resolved, nil
+}
+
+func (b *Bridge) resolveGroup(ctx context.Context, caller mapping.User, key mapping.GroupKey) (r receipts.Resolved, err error) {
+	g, err := b.maps.GroupByKey(ctx, key)
+	if err != nil {
+		return r, err
+	}
+	r = receipts.Resolved{GroupID: g.GroupID, Group: key, GroupType: g.Type, Edition: b.cfg.Tencent.Edition.HasReceipts()}
+	if caller.Key != 0 {
+		membership, err := b.maps.MembershipOf(ctx, key, []mapping.UserKey{caller.Key})
+		if err != nil {
+			return r, err
+		}
+		r.CallerIsMember = membership[caller.Key].IsMember()
+	}
+	if b.cfg.Tencent.MaxMembers > 0 {
+		members, err := b.maps.Members(ctx, key)
+		if err != nil {
+			return r, err
+		}
+		for _, m := range members {
+			if m.Membership.IsMember() {
+				r.Members++
+			}
+		}
+	}
+	return r, nil
+}
+
+// readers gathers all who are or were in a group, with what they have read: what counts are made of.
+func (b *Bridge) readers(ctx context.Context, group mapping.GroupKey) ([]receipts.Member, error) {
+	members, err := b.maps.Members(ctx, group)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := b.reads.AllReaders(ctx, group)
+	if err != nil {
+		return nil, err
+	}
+	read := make(map[mapping.UserKey]receipts.Set, len(rows))
+	for _, row := range rows {
+		read[row.User] = row.Read
+	}
+	list := make([]receipts.Member, 0, len(members))
+	for _, m := range members {
+		list = append(list, receipts.Member{User: m.User.Key, Name: m.User.UserID, Read: read[m.User.Key], Membership: m.Membership})
+	}
+	return list, nil
+}
+
+// GetMessageReadReceipts implements v2tim.Service.
+func (b service) GetMessageReadReceipts(ctx context.Context, caller string, ids []string) ([]v2tim.MessageReceipt, error) {
+	u, err := b.maps.UserByID(ctx, caller)
+	if err != nil && !isNotFound(err) {
+		return nil, err
+	}
+	resolved, err := b.resolveWaiting(ctx, u, ids)
+	if err != nil {
+		return nil, err
+	}
+	if err = receipts.CheckKnown(ids, resolved); err != nil {
+		return nil, err
+	}
+	members := make(map[mapping.GroupKey][]receipts.Member)
+	var list []v2tim.MessageReceipt
+	for _, id := range ids {
+		r := resolved[id]
+		if r.Message.Wants == receipts.WantsNo {
+			continue
+		}
+		if _, ok := members[r.Group]; !ok {
+			if members[r.Group], err = b.readers(ctx, r.Group); err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, messageReceipt(mapping.Group{GroupID: r.GroupID}, mapping.Message{Message: r.Message}, members[r.Group]))
+	}
+	if len(list) == 0 {
+		return nil, &receipts.Error{Code: receipts.CodeReceiptNotExist, Desc: "none of the messages was sent with needReadReceipt"}
+	}
+	return list, nil
+}
+
+// GetGroupMessageReadMemberList implements v2tim.Service.
+func (b service) GetGroupMessageReadMemberList(ctx context.Context, caller, messageID string, filter int, nextSeq uint64, count int) (list v2tim.MemberList, err error) {
+	u, err := b.maps.UserByID(ctx, caller)
+	if err != nil && !isNotFound(err) {
+		return list, err
+	}
+	ids := []string{messageID}
+	resolved, err := b.resolveWaiting(ctx, u, ids)
+	if err != nil {
+		return list, err
+	}
+	if err = receipts.CheckKnown(ids, resolved); err != nil {
+		return list, err
+	}
+	r := resolved[messageID]
+	if r.Message.Wants == receipts.WantsNo {
+		return list, &receipts.Error{Code: receipts.CodeReceiptNotExist, Desc: "the message was not sent with needReadReceipt"}
+	}
+	members, err := b.readers(ctx, r.Group)
+	if err != nil {
+		return list, err
+	}
+	page, next, finished := receipts.MemberPage(r.Message, members, receipts.Filter(filter), nextSeq, count)
+	list = v2tim.MemberList{NextSeq: next, IsFinished: finished, MemberInfoList: make([]v2tim.MemberInfo, len(page))}
+	for i, name := range page {
+		list.MemberInfoList[i].UserID = name
+	}
+	return list, nil
+}
+
+// groupByID finds a group of the server API; 10010 if there is none.
+func (b *Bridge) groupByID(ctx context.Context, groupID string) (mapping.Group, error) {
+	g, err := b.maps.GroupByID(ctx, groupID)
+	if isNotFound(err) {
+		return g, &receipts.Error{Code: receipts.CodeGroupNotFound, Desc: fmt.Sprintf("group %q is not known here", groupID)}
+	}
+	return g, err
+}
+
+// GroupMsgReceipt implements v2tim.Service: the server API's acknowledgement in a user's name, all or nothing.
+func (b service) GroupMsgReceipt(ctx context.Context, groupID, fromAccount string, seqs []uint64) error {
+	g, err := b.groupByID(ctx, groupID)
+	if err != nil {
+		return err
+	}
+	u, err := b.maps.UserByID(ctx, fromAccount)
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	group, err := b.resolveGroup(ctx, u, g.Key)
+	if err != nil {
+		return err
+	}
+	if !group.CallerIsMember {
+		return &receipts.Error{Code: receipts.CodePermissionDeny, Desc: fmt.Sprintf("%q is not a member of the group", fromAccount)}
+	}
+	ids := make([]string, len(seqs))
+	want := make([]receipts.MsgSeq, len(seqs))
+	for i, seq := range seqs {
+		ids[i], want[i] = strconv.FormatUint(seq, 10), receipts.MsgSeq(seq)
+	}
+	messages, err := b.maps.MessagesBySeq(ctx, g.Key, receipts.SetOf(want...), len(seqs))
+	if err != nil {
+		return err
+	}
+	resolved := make(map[string]receipts.Resolved, len(messages))
+	for _, m := range messages {
+		r := group
+		r.Message = m.Message
+		resolved[strconv.FormatUint(uint64(m.Seq), 10)] = r
+	}
+	req, err := receipts.Check(u.Key, ids, resolved, receipts.CheckLimits{MaxIDs: receipts.MaxAcksPerCall, MaxMembers: b.cfg.Tencent.MaxMembers})
+	var coded *receipts.Error
+	if errors.As(err, &coded) && coded.Code == receipts.CodeInvalidParameters {
+		// The server API's own word for a seq that is none of the group's.
+		return &receipts.Error{Code: receipts.CodeMessageNotInGroup, Desc: coded.Desc}
+	} else if err != nil {
+		return err
+	}
+	return b.acknowledge(ctx, u, req)
+}
+
+// GetGroupMsgReceipt implements v2tim.Service.
+func (b service) GetGroupMsgReceipt(ctx context.Context, groupID string, seqs []uint64) ([]v2tim.SeqReceipt, error) {
+	g, err := b.groupByID(ctx, groupID)
+	if err != nil {
+		return nil, err
+	}
+	want := make([]receipts.MsgSeq, len(seqs))
+	for i, seq := range seqs {
+		want[i] = receipts.MsgSeq(seq)
+	}
+	messages, err := b.maps.MessagesBySeq(ctx, g.Key, receipts.SetOf(want...), len(seqs))
+	if err != nil {
+		return nil, err
+	}
+	bySeq := make(map[receipts.MsgSeq]mapping.Message, len(messages))
+	for _, m := range messages {
+		bySeq[m.Seq] = m
+	}
+	members, err := b.readers(ctx, g.Key)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]v2tim.SeqReceipt, len(seqs))
+	for i, seq := range want {
+		list[i].MsgSeq = seqs[i]
+		m, ok := bySeq[seq]
+		switch {
+		case !ok:
+			list[i].Code = receipts.CodeMessageNotInGroup
+		case m.OnlineOnly:
+			list[i].Code = receipts.CodeReceiptOnlineMessage
+		case m.Wants == receipts.WantsNo:
+			list[i].Code = receipts.CodeReceiptNotExist
+		default:
+			read, unread := receipts.Count(m.Message, members)
+			list[i].ReadNum, list[i].UnreadNum = uint64(read), uint64(unread)
+		}
+	}
+	return list, nil
+}
+
+// GetGroupMsgReceiptDetail implements v2tim.Service.
+func (b service) GetGroupMsgReceiptDetail(ctx context.Context, groupID string, seq uint64, filter int, cursor string, count int) (detail v2tim.ReceiptDetail, err error) {
+	g, err := b.groupByID(ctx, groupID)
+	if err != nil {
+		return detail, err
+	}
+	var next uint64
+	if cursor != "" {
+		if next, err = strconv.ParseUint(cursor, 10, 64); err != nil {
+			return detail, &receipts.Error{Code: receipts.CodeGroupInvalidParameters, Desc: "Cursor is none that this call has returned"}
+		}
+	}
+	messages, err := b.maps.MessagesBySeq(ctx, g.Key, receipts.SetOf(receipts.MsgSeq(seq)), 1)
+	if err != nil {
+		return detail, err
+	} else if len(messages) == 0 {
+		return detail, &receipts.Error{Code: receipts.CodeMessageNotInGroup, Desc: "MsgSeq is no message of the group"}
+	} else if messages[0].Wants == receipts.WantsNo {
+		return detail, &receipts.Error{Code: receipts.CodeReceiptNotExist, Desc: "the message was not sent with NeedReadReceipt"}
+	}
+	members, err := b.readers(ctx, g.Key)
+	if err != nil {
+		return detail, err
+	}
+	page, after, finished := receipts.MemberPage(messages[0].Message, members, receipts.Filter(filter), next, count)
+	detail = v2tim.ReceiptDetail{Members: page, IsFinished: finished}
+	if !finished {
+		detail.Cursor = strconv.FormatUint(after, 10)
+	}
+	return detail, nil
+}
