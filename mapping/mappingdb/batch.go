@@ -19,7 +19,10 @@ import (
 // before it, and what changed is written with a few statements more.
 type batch struct {
 	store *Store
+	// exact: what a message says must be what is known of it.
 	exact bool
+	// give: an event without a place gets the next one.
+	give bool
 
 	groups  map[mapping.GroupKey]*groupState
 	rooms   map[id.RoomID]*roomState

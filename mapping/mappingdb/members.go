@@ -271,9 +271,18 @@ func (s *Store) MembershipOf(ctx context.Context, group mapping.GroupKey, asked 
 
 // GroupsOf returns the groups that a user is in now, with his aliases if he is
 // linked, in order of their keys.
-func (s *Store) GroupsOf(ctx context.Context, user mapping.UserKey) (out []mapping.GroupKey, err error) {
+func (s *Store) GroupsOf(ctx context.Context, user mapping.UserKey) ([]mapping.GroupKey, error) {
+	return s.groupsOf(ctx, user, "left_seq IS NULL AND ")
+}
+
+// GroupsEverOf returns the groups that a user is or was in, as GroupsOf does.
+func (s *Store) GroupsEverOf(ctx context.Context, user mapping.UserKey) ([]mapping.GroupKey, error) {
+	return s.groupsOf(ctx, user, "")
+}
+
+func (s *Store) groupsOf(ctx context.Context, user mapping.UserKey, when string) (out []mapping.GroupKey, err error) {
 	rows, err := s.db.Query(ctx, `SELECT DISTINCT group_key FROM tim_member
-		WHERE left_seq IS NULL AND user_key IN (SELECT $1 UNION ALL SELECT user_key FROM tim_user WHERE alias_of = $1) ORDER BY group_key`, user)
+		WHERE `+when+`user_key IN (SELECT $1 UNION ALL SELECT user_key FROM tim_user WHERE alias_of = $1) ORDER BY group_key`, user)
 	err = each(rows, err, func(row dbutil.Scannable) error {
 		var key mapping.GroupKey
 		err := row.Scan(&key)

@@ -112,7 +112,7 @@ func (b *batch) mergePlace(m mapping.Message, next *messageRow, room *roomState,
 		return nil
 	case anchored && pos == 0:
 		pos = anchor.pos
-	case pos == 0 && b.exact:
+	case pos == 0 && b.give:
 		pos = room.last + 1
 	case pos == 0:
 		return nil // it comes when the event is appended

@@ -175,8 +175,7 @@ func (s *Store) Entries(ctx context.Context, group mapping.GroupKey, after recei
 		to = found[limit-1].Pos
 	}
 	rows, err := s.db.Query(ctx, `SELECT pos, event_id, thread, gap_ms FROM tim_anchor
-		WHERE room_key = (SELECT room_key FROM tim_group WHERE group_key = $1) AND pos > $2 AND pos <= $3 AND gap_ms IS NOT NULL ORDER BY pos LIMIT $4`,
-		group, after, to, limited(limit))
+		WHERE room_key = (SELECT room_key FROM tim_group WHERE group_key = $1) AND pos > $2 AND pos <= $3 AND gap_ms IS NOT NULL ORDER BY pos`, group, after, to)
 	err = each(rows, err, func(row dbutil.Scannable) error {
 		var event, thread []byte
 		var at sql.NullInt64

@@ -34,7 +34,7 @@ func (s *Store) PutMessages(ctx context.Context, ms []mapping.Message) (changed 
 	}
 	err = s.db.DoTxn(ctx, nil, func(ctx context.Context) error {
 		var errs map[int]error
-		changed, errs, err = s.put(ctx, ms, false)
+		changed, errs, err = s.put(ctx, ms, nil)
 		for i := range ms {
 			if err == nil {
 				err = errs[i]
@@ -69,9 +69,9 @@ func (s *Store) PlaceMessage(ctx context.Context, group mapping.GroupKey, seq re
 }
 
 // put merges messages into the store, all or nothing. Those that are refused are
-// returned by index. exact is for import: what is said must be what is known, and
-// an event without a place is given the next one.
-func (s *Store) put(ctx context.Context, ms []mapping.Message, exact bool) (changed []bool, errs map[int]error, err error) {
+// returned by index. give is for import, nil otherwise: what is said must be what is
+// known then, and where give says so an event without a place is given the next one.
+func (s *Store) put(ctx context.Context, ms []mapping.Message, give func(i int) bool) (changed []bool, errs map[int]error, err error) {
 	errs = make(map[int]error)
 	good := make([]mapping.Message, 0, len(ms))
 	for i, m := range ms {
@@ -80,7 +80,7 @@ func (s *Store) put(ctx context.Context, ms []mapping.Message, exact bool) (chan
 			good = append(good, m)
 		}
 	}
-	b := &batch{store: s, exact: exact}
+	b := &batch{store: s, exact: give != nil}
 	if err = b.load(ctx, good); err != nil {
 		return nil, nil, err
 	}
@@ -89,6 +89,7 @@ func (s *Store) put(ctx context.Context, ms []mapping.Message, exact bool) (chan
 		if errs[i] != nil {
 			continue
 		}
+		b.give = give != nil && give(i)
 		if changed[i], err = b.merge(m); err != nil {
 			errs[i] = err
 		}

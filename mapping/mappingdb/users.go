@@ -109,7 +109,7 @@ func (s *Store) EnsureUser(ctx context.Context, u mapping.User) (mapping.User, e
 func (s *Store) EnsureUsers(ctx context.Context, us []mapping.User) ([]mapping.User, error) {
 	out := make([]mapping.User, len(us))
 	err := s.db.DoTxn(ctx, nil, func(ctx context.Context) error {
-		errs, err := s.putUsers(ctx, us, nil)
+		_, errs, err := s.putUsers(ctx, us, nil)
 		if err != nil {
 			return err
 		}
@@ -132,10 +132,10 @@ func (s *Store) EnsureUsers(ctx context.Context, us []mapping.User) ([]mapping.U
 }
 
 // putUsers inserts those users that do not exist, unless one of them is refused;
-// the refusals are returned by index. aliasOf, if not nil, holds by index the
+// how many were inserted, and the refusals by index, are returned. aliasOf, if not nil, holds by index the
 // UserID of the linked user that an account is an alias of: import alone uses it,
 // and may also make linked users.
-func (s *Store) putUsers(ctx context.Context, us []mapping.User, aliasOf []string) (map[int]error, error) {
+func (s *Store) putUsers(ctx context.Context, us []mapping.User, aliasOf []string) (news int, refused map[int]error, err error) {
 	var ids []string
 	var mxids []id.UserID
 	for i, u := range us {
@@ -149,11 +149,11 @@ func (s *Store) putUsers(ctx context.Context, us []mapping.User, aliasOf []strin
 	}
 	byID, err := s.UsersByID(ctx, ids)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	byMXID, err := s.UsersByMXID(ctx, mxids)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	errs := make(map[int]error)
 	var fresh []mapping.User
@@ -176,7 +176,7 @@ func (s *Store) putUsers(ctx context.Context, us []mapping.User, aliasOf []strin
 		}
 	}
 	if len(errs) > 0 {
-		return errs, nil
+		return 0, errs, nil
 	}
 	for chunk := range slices.Chunk(fresh, maxIn) {
 		var a args
@@ -185,10 +185,10 @@ func (s *Store) putUsers(ctx context.Context, us []mapping.User, aliasOf []strin
 			values[i] = "(" + list(&a, []any{u.UserID, sql.NullString{String: u.MXID.String(), Valid: u.MXID != ""}, u.Kind, nonZero(u.AliasOf)}) + ")"
 		}
 		if _, err = s.db.Exec(ctx, `INSERT INTO tim_user (user_id, mxid, kind, alias_of) VALUES `+strings.Join(values, ","), a...); err != nil {
-			return nil, fmt.Errorf("failed to insert users: %w", err)
+			return 0, nil, fmt.Errorf("failed to insert users: %w", err)
 		}
 	}
-	return nil, nil
+	return len(fresh), nil, nil
 }
 
 // checkUser says why u cannot be, given who has its UserID and its MXID. exact
