@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/rs/zerolog"
+
+	"github.com/timbridge/timbridge/bridge"
 	"github.com/timbridge/timbridge/bridge/config"
+	"github.com/timbridge/timbridge/bridge/database"
 )
 
 var errCheck = errors.New("not everything is in order, see above")
@@ -42,8 +46,25 @@ func (p *program) checkLine(name string, ok bool, text string) {
 }
 
 // checkBridge tries the database and the homeserver: whether it can be reached,
-// knows our token, reaches us, and pushes receipts.
+// knows our token, reaches us, and pushes receipts. Beside a running timbridge
+// it looks at the database that the other one works on.
 func checkBridge(ctx context.Context, cfg *config.Config, report func(name string, ok bool, text string)) bool {
-	report("homeserver", false, errNoBridge.Error())
-	return false
+	alone := true
+	db, err := database.Open(ctx, cfg.Database)
+	if errors.Is(err, database.ErrLocked) {
+		alone = false
+		report("running", true, "a timbridge is running on this database, looking at its work")
+		db, err = database.OpenReadOnly(ctx, cfg.Database)
+	}
+	if err != nil {
+		report("database", false, err.Error())
+		return false
+	}
+	defer func() { _ = db.Close() }()
+	b, err := bridge.New(cfg, db, zerolog.Nop())
+	if err != nil {
+		report("config", false, err.Error())
+		return false
+	}
+	return b.Check(ctx, alone, func(found bridge.Finding) { report(found.Name, found.OK, found.Text) })
 }

@@ -5,8 +5,8 @@ import (
 	"io"
 	"os"
 
+	"github.com/timbridge/timbridge/bridge"
 	"github.com/timbridge/timbridge/bridge/config"
-	"github.com/timbridge/timbridge/bridge/matrix"
 )
 
 // generateRegistration writes the registration for the homeserver and keeps the
@@ -30,15 +30,12 @@ func (p *program) generateRegistration(opts *options, res *config.Result) error 
 	if err = validate(cfg, opts.configPath, config.PartRegistration); err != nil {
 		return err
 	}
-	reg, err := matrix.NewRegistration(matrix.RegistrationConfig{
-		ID: cfg.AppService.ID, URL: cfg.AppService.Address, Domain: cfg.Homeserver.Domain,
-		BotLocalpart: cfg.AppService.Bot.Username, GhostPrefix: cfg.AppService.GhostPrefix(),
-		ASToken: string(asToken), HSToken: string(hsToken),
-	})
+	withTokens := *cfg
+	withTokens.AppService.ASToken, withTokens.AppService.HSToken = asToken, hsToken // new ones for those that are empty
+	reg, err := bridge.Registration(&withTokens)
 	if err != nil {
 		return failure(exitInvalidConfig, "failed to make the registration: %w", err)
 	}
-	reg.EphemeralEvents = cfg.AppService.EphemeralEvents
 	reg.SoruEphemeralEvents = cfg.AppService.EphemeralEvents
 	text, err := reg.YAML()
 	if err != nil {

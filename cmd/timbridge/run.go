@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 
-	"github.com/timbridge/timbridge/bridge/config"
-)
+	"github.com/rs/zerolog"
 
-// errNoBridge stands in until package bridge can be started.
-var errNoBridge = errors.New("this build cannot run the bridge yet")
+	"github.com/timbridge/timbridge/bridge"
+	"github.com/timbridge/timbridge/bridge/config"
+	"github.com/timbridge/timbridge/bridge/database"
+)
 
 // runBridge sets up the log and runs until ctx ends.
 func (p *program) runBridge(ctx context.Context, opts *options, res *config.Result) error {
@@ -36,6 +37,18 @@ func (p *program) runBridge(ctx context.Context, opts *options, res *config.Resu
 
 // run starts the bridge and stops it in order when ctx ends; that is no error.
 // The logger is in ctx.
-func run(ctx context.Context, cfg *config.Config) error {
-	return &codedError{code: exitStart, err: errNoBridge}
+func run(ctx context.Context, cfg *config.Config) (err error) {
+	db, err := database.Open(ctx, cfg.Database)
+	if err != nil {
+		return databaseFailure(err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	b, err := bridge.New(cfg, db, *zerolog.Ctx(ctx))
+	if err == nil {
+		err = b.Run(ctx)
+	}
+	if err != nil {
+		return &codedError{code: exitStart, err: err}
+	}
+	return nil
 }
