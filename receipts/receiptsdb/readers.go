@@ -119,6 +119,15 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]Row, error
 	return rows, nil
 }
 
+// Release makes everything that is due later due now: what the process before us had under way, or put off, is looked at again.
+// Call it at start, when nothing is under way.
+func (s *Store) Release(ctx context.Context, now time.Time) error {
+	if _, err := s.db.Exec(ctx, "UPDATE tim_reader SET due=$1 WHERE due>$1", now.UnixMilli()); err != nil {
+		return fmt.Errorf("failed to release readers: %w", err)
+	}
+	return nil
+}
+
 // NextDue returns when the first row is due, which may be past, and false if none
 // ever is.
 func (s *Store) NextDue(ctx context.Context) (time.Time, bool, error) {
