@@ -180,24 +180,28 @@ func (f fakeAdmin) GetGroupMessages(ctx context.Context, r v2tim.GetGroupMessage
 	return v2tim.GetGroupMessagesResponse{GroupId: r.GroupId, IsFinished: 1}, f.called(ctx, "get_group_messages %+v", r)
 }
 
-// fakeEvents is a log of events for each user. Cursors are the places in it.
+// fakeEvents is one log of everybody's events. Cursors are the places in it.
 type fakeEvents struct {
 	mu     sync.Mutex
-	log    map[string][]any // MessageReceipt or NewMessage
-	oldest int              // cursors below are too old
+	log    []loggedEvent
+	oldest int // cursors below are too old
 	wakes  map[chan struct{}]string
 	err    error
-	reads  int
 }
 
-func newFakeEvents() *fakeEvents {
-	return &fakeEvents{log: make(map[string][]any), wakes: make(map[chan struct{}]string)}
+type loggedEvent struct {
+	user string
+	item any // MessageReceipt or NewMessage
 }
+
+func newFakeEvents() *fakeEvents { return &fakeEvents{wakes: make(map[chan struct{}]string)} }
 
 func (f *fakeEvents) put(user string, items ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.log[user] = append(f.log[user], items...)
+	for _, item := range items {
+		f.log = append(f.log, loggedEvent{user, item})
+	}
 	for c, u := range f.wakes {
 		if u == user {
 			select {
@@ -231,38 +235,35 @@ func (f *fakeEvents) subscribers() int {
 func (f *fakeEvents) Read(_ context.Context, user, after string, limit int) (v2tim.EventBatch, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.reads++
 	at, err := strconv.Atoi(after)
 	switch {
 	case f.err != nil:
 		return v2tim.EventBatch{}, f.err
-	case err != nil || at < f.oldest || at > len(f.log[user]):
+	case err != nil || at < f.oldest || at > len(f.log):
 		return v2tim.EventBatch{}, fmt.Errorf("failed to read: %w", v2tim.ErrCursorTooOld)
 	case limit < 1:
 		return v2tim.EventBatch{}, errors.New("no limit")
 	}
 	var batch v2tim.EventBatch
-	end := min(len(f.log[user]), at+limit)
-	for _, item := range f.log[user][at:end] {
-		switch v := item.(type) {
+	for ; at < len(f.log) && len(batch.Receipts)+len(batch.Messages) < limit; at++ {
+		if f.log[at].user != user {
+			continue
+		}
+		switch v := f.log[at].item.(type) {
 		case v2tim.MessageReceipt:
 			batch.Receipts = append(batch.Receipts, v)
 		case v2tim.NewMessage:
 			batch.Messages = append(batch.Messages, v)
 		}
 	}
-	batch.Cursor, batch.More = strconv.Itoa(end), end < len(f.log[user])
+	batch.Cursor, batch.More = strconv.Itoa(at), at < len(f.log)
 	return batch, nil
 }
 
 func (f *fakeEvents) Now(context.Context) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	longest := f.oldest
-	for _, log := range f.log {
-		longest = max(longest, len(log))
-	}
-	return strconv.Itoa(longest), nil
+	return strconv.Itoa(max(f.oldest, len(f.log))), nil
 }
 
 func receipt(msgID string, read, unread uint64) v2tim.MessageReceipt {
