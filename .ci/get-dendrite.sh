@@ -19,13 +19,13 @@ lab_say "building Dendrite (1 to 2 minutes the first time, 160 MB of modules to 
 # go names each module that it downloads and each package that it compiles: shown as a count.
 (
 	cd "$source"
-	GOWORK=off GOFLAGS='' CGO_ENABLED=0 GOOS='' GOARCH='' GOBIN=$new go install -v tool 2>&1
+	GOWORK=off GOFLAGS=-buildvcs=false CGO_ENABLED=0 GOOS='' GOARCH='' GOBIN=$new go install -v tool 2>&1
 ) | tee "$log" | awk '
 	/^go: downloading/ { modules++; if (modules % 50 == 0) print "timbridge lab: " modules " modules downloaded"; next }
 	{ packages++; if (packages % 150 == 0) print "timbridge lab: " packages " packages compiled" }
 	{ fflush() }' >&2 || lab_missing "Dendrite cannot be built: $(lab_last_error)"
 
-version=$(cd "$source" && GOWORK=off GOFLAGS='' go list -m -f '{{.Version}}' github.com/element-hq/dendrite)
+version=$(cd "$source" && GOWORK=off GOFLAGS=-buildvcs=false go list -m -f '{{.Version}}' github.com/element-hq/dendrite)
 rm -rf "$home"
 mv "$new" "$home"
 lab_done "Dendrite $version"

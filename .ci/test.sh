@@ -1,0 +1,32 @@
+#!/bin/bash
+# All tests, with real homeservers. TIMBRIDGE_TEST_ALL=1 adds the ones that take longer. Arguments replace ./...
+set -euo pipefail
+# shellcheck source=.ci/lab-common.sh
+. "$(dirname "$0")/lab-common.sh"
+cd "$repo"
+started=$(date +%s)
+
+.ci/get-lab.sh
+TIMBRIDGE_LAB=$(cd "$lab" && pwd)
+export TIMBRIDGE_LAB
+
+# The race detector needs cgo, and cgo a C compiler that finds its headers.
+race=-race
+read -r -a cc <<<"$(go env CC)"
+if [ "$(go env CGO_ENABLED)" != 1 ] ||
+	! echo '#include <stdlib.h>' | "${cc[@]}" -x c -c -o /dev/null - 2>/dev/null; then
+	race=
+	echo "LEFT OUT: the race detector: it needs a C compiler (package gcc), and there is none"
+fi
+timeout=14m
+[ -z "${TIMBRIDGE_TEST_ALL:-}" ] || timeout=60m
+
+# -count=1: a remembered pass says nothing about a homeserver.
+code=0
+go test ${race:+"$race"} -count=1 -timeout "$timeout" "${@:-./...}" || code=$?
+
+for name in synapse dendrite jssdk; do
+	[ ! -e "$lab/$name.missing" ] || echo "LEFT OUT: $name: $(cat "$lab/$name.missing")"
+done
+echo "tests took $(($(date +%s) - started)) s, fetching included"
+exit "$code"

@@ -1,0 +1,45 @@
+# timbridge: `make help` lists the targets. Needs Go 1.26, make and git; everything else is fetched into .lab.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help build test test-all check lab demo bench fuzz clean
+
+LDFLAGS = -X main.Tag=$(shell git describe --exact-match --tags 2>/dev/null) \
+	-X main.Commit=$(shell git rev-parse HEAD 2>/dev/null) \
+	-X main.BuildTime=$(shell date -u +%Y-%m-%dT%H:%M:%SZ)
+# What `make bench` runs and for how long each; what `make fuzz` spends on each target.
+BENCH ?= .
+BENCHTIME ?= 2s
+FUZZTIME ?= 15s
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+build: ## bin/timbridge, without C code
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "$(LDFLAGS)" -o bin/timbridge ./cmd/timbridge
+
+demo: build ## show it at work on a real Dendrite, step by step (KEEP=1 leaves it running)
+	@.ci/get-dendrite.sh
+	@go run ./internal/demo
+
+test: ## all tests, with real homeservers (up to 15 minutes the first time)
+	@.ci/test.sh
+
+test-all: ## the tests that take longer too, and fuzzing
+	@TIMBRIDGE_TEST_ALL=1 .ci/test.sh
+	@.ci/fuzz.sh $(FUZZTIME)
+
+check: ## vet, staticcheck, gofmt, go.mod, imports
+	@.ci/check.sh
+
+lab: ## only fetch the homeservers and clients of the tests into .lab
+	@.ci/get-lab.sh
+
+bench: ## benchmarks (BENCH=pattern, BENCHTIME=2s)
+	go test -run '^$$' -bench '$(BENCH)' -benchtime '$(BENCHTIME)' -benchmem ./...
+
+fuzz: ## every fuzz target for FUZZTIME=15s
+	@.ci/fuzz.sh $(FUZZTIME)
+
+clean: ## remove what was built and fetched
+	rm -rf bin .lab
