@@ -161,17 +161,41 @@ func (a *AppService) join(ctx context.Context, user id.UserID, room id.RoomID) e
 	}, nil)
 }
 
-// Leave makes a user of ours leave a room. That he is not there (ErrForbidden, ErrNotFound from the
-// homeserver) is what was wanted and no error.
+// Leave makes a user of ours leave a room, or reject an invitation. That he is not there is what was
+// wanted and no error.
 func (a *AppService) Leave(ctx context.Context, as id.UserID, room id.RoomID) error {
 	err := a.call(ctx, as, request{
 		method: http.MethodPost,
 		path:   mautrix.ClientURLPath{"v3", "rooms", room, "leave"},
 	}, nil)
-	if err != nil && !errors.Is(err, ErrForbidden) && !errors.Is(err, ErrNotFound) {
+	var refused *RequestError
+	var temporary *TemporaryError
+	if errors.As(err, &refused) && !errors.As(err, &temporary) {
+		// What is said to somebody who is not there differs: 403 (Synapse), 400 M_UNKNOWN (Dendrite).
+		err = a.stillThere(ctx, as, room, err)
+	}
+	if err != nil {
 		return fmt.Errorf("failed to leave room: %w", err)
 	}
 	return a.remember(ctx, room, as, event.MembershipLeave)
+}
+
+// stillThere returns the refusal to leave a room if the user is in it after all.
+func (a *AppService) stillThere(ctx context.Context, as id.UserID, room id.RoomID, refusal error) error {
+	var answer struct {
+		Rooms []id.RoomID `json:"joined_rooms"`
+	}
+	err := a.call(ctx, as, request{method: http.MethodGet, path: mautrix.ClientURLPath{"v3", "joined_rooms"}}, &answer)
+	switch {
+	case errors.Is(err, ErrForbidden):
+		return nil // not even registered
+	case err != nil:
+		return err
+	case slices.Contains(answer.Rooms, room):
+		return refusal
+	default:
+		return nil
+	}
 }
 
 // remember writes a membership into the state store.

@@ -135,3 +135,24 @@ func TestSetProfile(t *testing.T) {
 	require.Equal(t, "Carl 卡尔", name)
 	require.Equal(t, "mxc://x/y", avatar)
 }
+
+func TestLeave(t *testing.T) {
+	for name, opts := range map[string]matrixtest.Options{"synapse": matrixtest.Synapse(), "dendrite": matrixtest.Dendrite()} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, opts)
+			room, _ := b.room(t)
+			carl := b.ghost("carl")
+			require.NoError(t, b.Leave(background, carl, room), "not even registered")
+			require.NoError(t, b.EnsureJoined(background, carl, room))
+			b.hs.FailRequests(matrixtest.Path("/leave"), 1, 403, "M_FORBIDDEN", 0)
+			require.ErrorIs(t, b.Leave(background, carl, room), ErrForbidden, "refused while he is there")
+			require.True(t, b.IsInRoom(background, carl, room))
+			b.hs.FailRequests(matrixtest.Path("/leave"), 1, 502, "", 0)
+			var temporary *TemporaryError
+			require.ErrorAs(t, b.Leave(background, carl, room), &temporary)
+			require.NoError(t, b.Leave(background, carl, room))
+			require.NoError(t, b.Leave(background, carl, room))
+			require.Equal(t, "leave", b.hs.Membership(room, carl))
+		})
+	}
+}

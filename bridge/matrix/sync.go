@@ -25,9 +25,10 @@ const (
 		`"room":{"timeline":{"limit":1,"types":[],"not_types":["*"]},` +
 		`"state":{"types":[],"not_types":["*"],"lazy_load_members":true},` +
 		`"account_data":{"types":[],"not_types":["*"]},"ephemeral":{"types":["m.receipt"]}}}`
-	// maxIdlePause bounds the pause after a long poll that returned at once with nothing in it, as
-	// Dendrite's do for every message.
-	maxIdlePause = 200 * time.Millisecond
+	// maxIdlePause bounds the pause after long polls that returned at once with nothing in them, as
+	// Dendrite's do for every message. The first idleFree in a row are not followed by a pause.
+	maxIdlePause = 100 * time.Millisecond
+	idleFree     = 5
 )
 
 var (
@@ -78,10 +79,11 @@ type syncLoop struct {
 	haveToken bool
 	// caughtUp tells that the last response was taken, so that the next one holds only receipts made
 	// since and can be compared with the pushed ones.
-	caughtUp  bool
-	failures  int
-	trouble   string
-	idlePause time.Duration
+	caughtUp bool
+	failures int
+	trouble  string
+	// idle counts the long polls in a row that returned at once with nothing in them.
+	idle int
 }
 
 // turn reads /sync once and tells how long to pause, and whether SyncNow may end the pause.
@@ -119,11 +121,14 @@ func (l *syncLoop) turn(ctx context.Context) (pause time.Duration, awake bool) {
 		return jitter(l.cfg.SyncInterval), true
 	}
 	if timeout == 0 || len(resp.receipts) > 0 || now.Sub(began) > maxIdlePause {
-		l.idlePause = 0
+		l.idle = 0
 		return 0, true
 	}
-	l.idlePause = min(max(2*l.idlePause, 10*time.Millisecond), maxIdlePause)
-	return l.idlePause, true
+	l.idle++
+	if l.idle <= idleFree {
+		return 0, true
+	}
+	return min(5*time.Millisecond<<min(l.idle-idleFree, 10), maxIdlePause), true
 }
 
 // timeout is how long the homeserver may hold the next request open.

@@ -21,6 +21,8 @@ type Options struct {
 	StrangersForbidden bool
 	// NoSenderSync: /sync as sender_localpart is a 500.
 	NoSenderSync bool
+	// LeaveUnknown: leaving a room that one is not in is a 400 M_UNKNOWN instead of a 403.
+	LeaveUnknown bool
 	// Ping: the appservice ping exists.
 	Ping bool
 	// GrowOnRetry: a transaction is sent again under the same id with more events.
@@ -51,7 +53,7 @@ func Synapse() Options {
 
 // Dendrite returns what was seen on Dendrite 0.15.2.
 func Dendrite() Options {
-	return Options{UnknownStored: true, GrowOnRetry: true, MaxEvents: 50}
+	return Options{UnknownStored: true, LeaveUnknown: true, GrowOnRetry: true, MaxEvents: 50}
 }
 
 func (o *Options) setDefaults() {

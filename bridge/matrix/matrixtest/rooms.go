@@ -248,6 +248,9 @@ func (s *Server) changeMembership(roomID id.RoomID, sender, user id.UserID, acti
 		s.setMembership(r, sender, user, "join")
 	case "leave":
 		if now != "join" && now != "invite" {
+			if s.opts.LeaveUnknown {
+				return &matrixError{Status: 400, Code: "M_UNKNOWN", Message: "not joined to the room"}
+			}
 			return forbidden("You are not in the room")
 		}
 		s.setMembership(r, sender, user, "leave")
