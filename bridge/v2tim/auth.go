@@ -35,11 +35,13 @@ func (s *Server) authenticate(r *http.Request, f frame) (caller string, expires 
 		}
 		return "", time.Time{}, refuse(receipts.CodeSDKNotLoggedIn, "not logged in: identifier or usersig is missing")
 	}
+	if expires, err = s.verifier.verify(caller, sig, s.cfg.Now()); err != nil {
+		return "", time.Time{}, err
+	}
 	if !plausibleIdentifier(caller) {
 		return "", time.Time{}, refuse(receipts.CodeUserSigWrongUser, "the identifier is no user ID")
 	}
-	expires, err = s.verifier.verify(caller, sig, s.cfg.Now())
-	return caller, expires, err
+	return caller, expires, nil
 }
 
 // readQuery parses a query. What names the caller must be there once at most:

@@ -13,7 +13,7 @@ type connections struct {
 	most, mostPerUser int
 
 	// leave asks every listener to end politely, cut takes its connection away.
-	leave, cut         context.Context //nolint:containedctx // lifetimes of the server, not of a call
+	leave, cut         context.Context
 	leaveNow, cutItNow context.CancelFunc
 
 	mu      sync.Mutex

@@ -29,11 +29,12 @@ const (
 	closeGrace = time.Second
 )
 
-// Why a WebSocket ends, other than that the client left.
+// Why a WebSocket ends, other than that its events cannot be had.
 var (
 	errServerStops    = errors.New("the server stops")
 	errUserSigExpired = errors.New("the usersig has expired")
 	errClientChatters = errors.New("the client sends too much")
+	errClientLost     = errors.New("the client is gone or too slow")
 )
 
 // serveEvents is GET v2tim/events. Everything that can be refused is refused
@@ -132,6 +133,9 @@ func (s *Server) listen(ctx context.Context, conn *websocket.Conn, user, cursor 
 		cursor = cursor[:maxCursor] // still unknown, but small
 	}
 	err := l.run(serving, cursor)
+	if serving.Err() != nil { // whatever failed then, failed because of this
+		err = context.Cause(serving)
+	}
 	stop(err)
 	s.goodbye(ctx, alive, conn, cut, l.sent, err)
 	cut()
@@ -146,10 +150,10 @@ func readAndIgnore(ctx context.Context, conn *websocket.Conn) error {
 	for {
 		_, r, err := conn.Reader(ctx)
 		if err != nil {
-			return fmt.Errorf("failed to read from listener: %w", err)
+			return fmt.Errorf("%w: failed to read: %w", errClientLost, err)
 		}
 		if _, err = io.Copy(io.Discard, r); err != nil {
-			return fmt.Errorf("failed to read from listener: %w", err)
+			return fmt.Errorf("%w: failed to read: %w", errClientLost, err)
 		}
 		if !frames.Allow() {
 			return errClientChatters
@@ -171,7 +175,7 @@ func (s *Server) ping(ctx context.Context, conn *websocket.Conn) error {
 		err := conn.Ping(pong)
 		cancel()
 		if err != nil {
-			return fmt.Errorf("failed to ping listener: %w", err)
+			return fmt.Errorf("%w: failed to ping: %w", errClientLost, err)
 		}
 	}
 }
@@ -186,7 +190,7 @@ func (s *Server) write(alive context.Context, conn *websocket.Conn, e Event) err
 	ctx, cancel := context.WithTimeout(alive, s.cfg.WriteTimeout)
 	defer cancel()
 	if err = conn.Write(ctx, websocket.MessageText, body); err != nil {
-		return fmt.Errorf("failed to write to listener: %w", err)
+		return fmt.Errorf("%w: failed to write: %w", errClientLost, err)
 	}
 	return nil
 }
@@ -204,17 +208,12 @@ func (s *Server) goodbye(ctx, alive context.Context, conn *websocket.Conn, cut c
 		code, reason = websocket.StatusPolicyViolation, "70001 the usersig has expired"
 	case errors.Is(why, errClientChatters):
 		code, reason = websocket.StatusPolicyViolation, "too many frames"
-	default:
-		var closed websocket.CloseError
-		if errors.As(why, &closed) || errors.Is(why, io.EOF) || alive.Err() != nil {
-			break // the client is gone, or was cut off
-		}
-		zerolog.Ctx(ctx).Warn().Err(why).Msg("Failed to serve listener")
-		code, reason = websocket.StatusTryAgainLater, "try again with your cursor"
-	}
-	if code == 0 {
+	case errors.Is(why, errClientLost) || alive.Err() != nil:
 		_ = conn.CloseNow()
 		return
+	default:
+		zerolog.Ctx(ctx).Warn().Err(why).Msg("Failed to serve listener")
+		code, reason = websocket.StatusTryAgainLater, "try again with your cursor"
 	}
 	grace := time.AfterFunc(closeGrace, cut)
 	defer grace.Stop()

@@ -181,14 +181,14 @@ func deaf(t *testing.T, b *bed, user string) *websocket.Conn {
 }
 
 func TestSlowClientIsDroppedAndHoldsNobody(t *testing.T) {
-	b := newBed(t, func(c *v2tim.Config) { c.WriteTimeout = 300 * time.Millisecond })
+	b := newBed(t, func(c *v2tim.Config) { c.WriteTimeout = 2 * time.Second })
 	deaf(t, b, "alice")
 	good := b.listen("alice", "")
 	require.Equal(t, 2, b.events.subscribers())
 	// Far more than the buffers of a connection hold.
 	big := message("big")
-	big.Text = strings.Repeat("x", 1<<20)
-	const n = 16
+	big.Text = strings.Repeat("x", 128<<10)
+	const n = 128
 	for range n {
 		b.events.put("alice", big)
 	}
@@ -196,7 +196,7 @@ func TestSlowClientIsDroppedAndHoldsNobody(t *testing.T) {
 		e := next(t, good)
 		require.Equal(t, "big", e.Message.MsgID)
 	}
-	require.Eventually(t, func() bool { return b.events.subscribers() == 1 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return b.events.subscribers() == 1 }, 20*time.Second, 5*time.Millisecond)
 }
 
 func TestSilentClientIsNoticedByPing(t *testing.T) {
