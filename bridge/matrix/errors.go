@@ -17,7 +17,7 @@ var (
 	// ErrForbidden: the homeserver said 403 M_FORBIDDEN. The user is not in the room, may not see the
 	// event, or may not do this. It will not get better by trying again.
 	ErrForbidden = errors.New("forbidden by the homeserver")
-	// ErrNotFound: the homeserver said M_NOT_FOUND.
+	// ErrNotFound: the homeserver said M_NOT_FOUND, or 404 M_UNKNOWN.
 	ErrNotFound = errors.New("not found on the homeserver")
 	// ErrUnsupported: the homeserver has no such endpoint (M_UNRECOGNIZED, or a bare 404 or 405 to
 	// Ping). Dendrite 0.15.2 answers so to Ping.
@@ -72,7 +72,8 @@ func (e *RequestError) Is(target error) bool {
 	case ErrForbidden:
 		return e.Code == "M_FORBIDDEN" || (e.Status == http.StatusForbidden && e.Code != "")
 	case ErrNotFound:
-		return e.Code == "M_NOT_FOUND"
+		// Synapse 1.160.0 says M_UNKNOWN in /context of an event that is in another room.
+		return e.Code == "M_NOT_FOUND" || (e.Status == http.StatusNotFound && e.Code == "M_UNKNOWN")
 	case ErrUnsupported:
 		return e.Code == "M_UNRECOGNIZED"
 	case ErrUnknownToken:

@@ -22,7 +22,8 @@ var (
 )
 
 // SendReceipt sends m.read for an event as a ghost or a linked user. He must be in the room: call
-// EnsureJoined first for a ghost (Dendrite takes receipts of strangers). That it returned nil is no
+// EnsureJoined first for a ghost (Dendrite takes receipts of strangers, Synapse those of who has left for
+// what he could see). That it returned nil is no
 // proof that the receipt is shown: Synapse answers 200 to receipts that it ignores. After ErrForbidden
 // the next EnsureJoined asks the homeserver instead of the state store.
 //

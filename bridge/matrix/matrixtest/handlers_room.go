@@ -243,6 +243,9 @@ func (s *Server) getContext(c caller, r *http.Request, _ json.RawMessage) (any, 
 		return nil, err
 	}
 	at := slices.IndexFunc(room.timeline, func(ev *event) bool { return ev.id == eventOf(r) })
+	if at < 0 && s.events[eventOf(r)] != nil && s.opts.ForeignUnknown {
+		return nil, &matrixError{Status: http.StatusNotFound, Code: "M_UNKNOWN", Message: "No row found (events)"}
+	}
 	if at < 0 {
 		return nil, notFound("Event not found.")
 	}

@@ -17,12 +17,15 @@ type Options struct {
 	OlderIgnored bool
 	// UnknownStored: a receipt for an event that the room has not is stored and shown.
 	UnknownStored bool
-	// StrangersForbidden: a receipt of somebody not in the room is a 403 instead of being stored.
+	// StrangersForbidden: a receipt for an event that the user may not see is a 403 instead of being
+	// stored. Who has left may still see, and mark, what was there before.
 	StrangersForbidden bool
 	// NoSenderSync: /sync as sender_localpart is a 500.
 	NoSenderSync bool
 	// LeaveUnknown: leaving a room that one is not in is a 400 M_UNKNOWN instead of a 403.
 	LeaveUnknown bool
+	// ForeignUnknown: /context of an event in another room is a 404 M_UNKNOWN instead of M_NOT_FOUND.
+	ForeignUnknown bool
 	// Ping: the appservice ping exists.
 	Ping bool
 	// GrowOnRetry: a transaction is sent again under the same id with more events.
@@ -45,6 +48,7 @@ func Synapse() Options {
 		OlderIgnored:       true,
 		StrangersForbidden: true,
 		NoSenderSync:       true,
+		ForeignUnknown:     true,
 		Ping:               true,
 		RestartIDs:         true,
 		MaxEvents:          100,

@@ -41,11 +41,6 @@ func (s *Server) setReceipt(roomID id.RoomID, user id.UserID, typ string, eventI
 	if r == nil {
 		return forbidden("You are not in the room")
 	}
-	member := r.members[user]
-	inRoom := member != nil && member.membership == "join"
-	if s.opts.StrangersForbidden && !inRoom {
-		return forbidden("You are not in the room")
-	}
 	if typ == fullyRead {
 		r.fullyRead[user] = eventID
 		s.notify()
@@ -56,7 +51,7 @@ func (s *Server) setReceipt(roomID id.RoomID, user id.UserID, typ string, eventI
 	if !known && !s.opts.UnknownStored {
 		return nil
 	}
-	if known && inRoom && r.visibility == "joined" && ev.stream < member.since {
+	if known && s.opts.StrangersForbidden && !r.visible(ev, user) {
 		return forbidden("You don't have permission to access that event.")
 	}
 	if !s.opts.KeepThreads {
@@ -78,6 +73,22 @@ func (s *Server) setReceipt(roomID id.RoomID, user id.UserID, typ string, eventI
 	}
 	s.notify()
 	return nil
+}
+
+// visible tells whether a user may see an event: all while he is in the room (with visibility "joined"
+// only what came since), and what he could see before he left.
+func (r *room) visible(ev *event, user id.UserID) bool {
+	m := r.members[user]
+	switch {
+	case m == nil || m.since == 0:
+		return false
+	case r.visibility == "joined" && ev.stream < m.since:
+		return false
+	case m.membership == "join":
+		return true
+	default:
+		return ev.stream <= m.until
+	}
 }
 
 // inThread tells whether a receipt in that thread may name the event.

@@ -86,8 +86,8 @@ type room struct {
 
 type member struct {
 	membership string
-	// since is the stream number of the last join.
-	since int64
+	// since and until are the stream numbers of the last join and of the end of it.
+	since, until int64
 }
 
 // RoomOptions describe a room to be created.
@@ -173,6 +173,9 @@ func (s *Server) applyState(r *room, ev *event) {
 		}
 		if content.Membership == "join" && m.membership != "join" {
 			m.since = ev.stream
+		}
+		if content.Membership != "join" && m.membership == "join" {
+			m.until = ev.stream
 		}
 		m.membership = content.Membership
 	case "m.room.power_levels":

@@ -120,6 +120,18 @@ func TestReceiptsLikeDendrite(t *testing.T) {
 	require.NoError(t, s.User("eve").TrySendReceipt(room, one))
 }
 
+func TestReceiptsOfWhoLeft(t *testing.T) {
+	s := New(t, Synapse())
+	alice, bob := s.User("alice"), s.User("bob")
+	room := alice.CreateRoom(RoomOptions{Public: true})
+	bob.Join(room)
+	seen := alice.Send(room, "1")
+	bob.Leave(room)
+	require.Error(t, bob.TrySendReceipt(room, alice.Send(room, "2")))
+	bob.SendReceipt(room, seen)
+	require.Equal(t, seen, alice.ReceiptOf(room, bob.ID), "as seen on Synapse 1.160.0")
+}
+
 func TestHistoryVisibility(t *testing.T) {
 	s := New(t, Synapse())
 	alice, bob := s.User("alice"), s.User("bob")
