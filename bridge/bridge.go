@@ -145,6 +145,9 @@ func (b *Bridge) Start(ctx context.Context) error {
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
+	if err := b.reads.Release(ctx, b.clock()); err != nil {
+		return err
+	}
 	b.ctx, b.stop = context.WithCancel(b.log.WithContext(context.WithoutCancel(ctx)))
 	go b.commits.run()
 	b.tasks.Go(func() { b.markers.run(b.ctx) })

@@ -139,6 +139,13 @@ func (h *house) mapGroup(group string, room id.RoomID, source string, members ..
 	}
 }
 
+// join makes a user join and waits until the bridge knows it.
+func (h *house) join(u *matrixtest.User, room id.RoomID) {
+	h.t.Helper()
+	u.Join(room)
+	h.hs.WaitPushed()
+}
+
 // messages waits until the group has at least n messages with events and returns them, oldest first.
 func (h *house) messages(group string, n int) []v2tim.GroupMessage {
 	h.t.Helper()
@@ -195,6 +202,11 @@ func (h *house) wait(what string, cond func() bool) {
 func (h *house) waitCounts(c *v2timtest.Client, msgID string, read, unread uint64) {
 	h.t.Helper()
 	var last []v2tim.MessageReceipt
+	h.t.Cleanup(func() {
+		if h.t.Failed() {
+			h.t.Logf("last counts of %s: %+v, wanted %d/%d", msgID, last, read, unread)
+		}
+	})
 	h.wait("counts of "+msgID, func() bool {
 		var err error
 		last, err = c.GetMessageReadReceipts(h.ctx, msgID)

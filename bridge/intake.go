@@ -100,8 +100,8 @@ func (s *session) receipts(ctx context.Context, rs []matrix.Receipt) error {
 	for _, r := range list {
 		place, ok := places[r.EventID]
 		switch {
-		case s.b.foreignPuppet(users[r.UserID]):
-			continue
+		case s.b.foreignPuppet(users[r.UserID]), users[r.UserID].MXID != r.UserID:
+			continue // the latter: the ghost of somebody who has been linked since
 		case !ok || place.Pos == 0:
 			if err = s.park(ctx, r); err != nil {
 				return err

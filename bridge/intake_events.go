@@ -139,19 +139,17 @@ func (s *session) messageEvent(ctx context.Context, g *mapping.Group, ev *matrix
 	if err != nil {
 		zerolog.Ctx(ctx).Warn().Err(err).Stringer("event_id", ev.ID).Msg("Ignoring malformed stamp")
 	}
-	// A redacted event, or one whose stamp names another group, has nothing to say about numbers.
-	ours := s.b.hs.CanActAs(ev.Sender) && stamped && stamp.GroupID == g.GroupID
-	if ours {
-		if done, err := s.ownSendBack(ctx, g, ev, place, stamp); done || err != nil {
+	sender, err := s.senderOf(ctx, ev)
+	if err != nil {
+		return err
+	}
+	if stamped && stamp.GroupID == g.GroupID {
+		if done, err := s.ownSendBack(ctx, g, ev, place, stamp, sender); done || err != nil {
 			return err
 		}
 	}
 	m := mapping.Message{Group: g.Key, RoomID: ev.RoomID}
 	m.Pos, m.EventID, m.Thread, m.At, m.Recalled = place.Pos, ev.ID.String(), place.Thread, s.now, ev.Redacted
-	sender, err := s.senderOf(ctx, ev)
-	if err != nil {
-		return err
-	}
 	m.Sender = sender.Key
 	fresh := true
 	switch g.SeqSource {
@@ -163,7 +161,7 @@ func (s *session) messageEvent(ctx context.Context, g *mapping.Group, ev *matrix
 		m.MsgID = mapping.MsgID(sender.UserID, eventTime(ev, s.now), ev.ID)
 		m.Random, m.HasRandom = mapping.Random(ev.ID), true
 	default:
-		if !stamped || !(ours || s.b.stampSenders.Match(ev.Sender.String())) {
+		if !stamped || !(s.b.hs.IsGhost(ev.Sender) || s.b.stampSenders.Match(ev.Sender.String())) {
 			return nil // its place is kept as a gap: it may be mapped later
 		} else if why := refuseStamp(g, stamp); why != "" {
 			s.b.stats.refusedStamps.Add(1)
@@ -206,12 +204,12 @@ func refuseStamp(g *mapping.Group, stamp mapping.Stamp) string {
 }
 
 // ownSendBack takes a message that we sent ourselves: its row exists and now gets its place. done is false when the stamp is not
-// one that we wrote (then the event is judged like any other).
-func (s *session) ownSendBack(ctx context.Context, g *mapping.Group, ev *matrix.Event, place mapping.Place, stamp mapping.Stamp) (done bool, err error) {
+// one that we wrote for this sender (then the event is judged like any other).
+func (s *session) ownSendBack(ctx context.Context, g *mapping.Group, ev *matrix.Event, place mapping.Place, stamp mapping.Stamp, sender mapping.User) (done bool, err error) {
 	found, err := s.messagesOf(ctx, g.Key, stamp.Seq)
 	if err != nil {
 		return false, err
-	} else if len(found) == 0 || found[0].MsgID != stamp.MsgID {
+	} else if len(found) == 0 || found[0].MsgID != stamp.MsgID || found[0].Sender != sender.Key {
 		return false, nil
 	}
 	m := found[0]
@@ -220,7 +218,7 @@ func (s *session) ownSendBack(ctx context.Context, g *mapping.Group, ev *matrix.
 		zerolog.Ctx(ctx).Warn().Str("group_id", g.GroupID).Stringer("event_id", ev.ID).Msg("Redacting second event of one message")
 		s.work = true
 		return true, s.b.own.PutOutgoing(ctx, bridgedb.Outgoing{
-			TxnID: "redact_" + ev.ID.String(), Group: g.Key, RoomID: ev.RoomID, Redacts: ev.ID, SentAt: s.now, Due: s.now,
+			TxnID: "redact_" + ev.ID.String(), Group: g.Key, User: sender.Key, RoomID: ev.RoomID, Redacts: ev.ID, SentAt: s.now, Due: s.now,
 		})
 	}
 	if err = s.b.maps.PlaceMessage(ctx, g.Key, m.Seq, ev.RoomID, ev.ID, place.Pos); err != nil {

@@ -28,8 +28,8 @@ func (s *session) memberEvent(ctx context.Context, g *mapping.Group, ev *matrix.
 		return err
 	}
 	u := users[mxid]
-	if s.b.foreignPuppet(u) {
-		return nil
+	if s.b.foreignPuppet(u) || u.MXID != mxid {
+		return nil // the latter: the ghost of somebody who has been linked since
 	}
 	switch membership {
 	case "join":
@@ -89,8 +89,11 @@ func (s *session) members(ctx context.Context, g *mapping.Group, mxids []id.User
 	present := make(map[mapping.UserKey]bool)
 	for _, mxid := range list {
 		u := users[mxid]
+		if s.b.foreignPuppet(u) || u.MXID != mxid {
+			continue
+		}
 		present[u.Key] = true
-		if u.Kind == receipts.KindGhost || s.b.foreignPuppet(u) {
+		if u.Kind == receipts.KindGhost {
 			continue // in the group by the word of the Tencent side only
 		}
 		if err = s.memberJoined(ctx, g, u, 0, false); err != nil {

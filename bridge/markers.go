@@ -174,6 +174,21 @@ func (s *session) solid(ctx context.Context, g *mapping.Group, row *receiptsdb.R
 	return nil
 }
 
+// markerRow finds the row that a sent marker belongs to. It is not current when the group has moved to another room or the user has
+// got another MXID while the marker was under way: then the outcome says nothing any more.
+func (s *session) markerRow(ctx context.Context, m marker) (row *receiptsdb.Row, current bool, err error) {
+	g, err := s.group(ctx, m.group)
+	if err != nil {
+		return nil, false, err
+	}
+	u, err := s.user(ctx, m.user)
+	if err != nil || g.RoomID != m.room || u.MXID != m.mxid {
+		return nil, false, err
+	}
+	row, _, err = s.reader(ctx, m.group, m.user)
+	return row, err == nil, err
+}
+
 // sendMarker sends one receipt and writes down how it went. A 200 is no proof (Synapse says it to what it ignores): the marker
 // counts as shown when it comes back.
 func (b *Bridge) sendMarker(ctx context.Context, m marker) {
@@ -195,8 +210,8 @@ func (b *Bridge) sendMarker(ctx context.Context, m marker) {
 	var temporary *matrix.TemporaryError
 	var attempt int
 	commitErr := b.commits.do(ctx, func(ctx context.Context, s *session) error {
-		row, _, err2 := s.reader(ctx, m.group, m.user)
-		if err2 != nil {
+		row, current, err2 := s.markerRow(ctx, m)
+		if err2 != nil || !current {
 			return err2
 		}
 		s.save(row)

@@ -21,8 +21,7 @@ func TestLateJoiner(t *testing.T) {
 		before, err := alice.SendText(h.ctx, "team", "before")
 		require.NoError(t, err)
 		h.event("team", before.MsgID)
-		late.Join(room)
-		h.hs.WaitPushed()
+		h.join(late, room)
 		after, err := alice.SendText(h.ctx, "team", "after")
 		require.NoError(t, err)
 		event := h.event("team", after.MsgID)
@@ -37,8 +36,7 @@ func TestMemberLeavesAndComesBack(t *testing.T) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
 		room := h.room("team", ann, "alice")
-		ben.Join(room)
-		h.hs.WaitPushed()
+		h.join(ben, room)
 		alice := h.client("alice")
 		send := func(text string) (string, id.EventID) {
 			sent, err := alice.SendText(h.ctx, "team", text)
@@ -53,8 +51,7 @@ func TestMemberLeavesAndComesBack(t *testing.T) {
 		require.Equal(t, [2]uint64{1, 1}, h.counts(alice, one), "readCount does not fall")
 		two, _ := send("two")
 		require.Equal(t, [2]uint64{0, 1}, h.counts(alice, two))
-		ben.Join(room)
-		h.hs.WaitPushed()
+		h.join(ben, room)
 		three, threeEvent := send("three")
 		require.Equal(t, [2]uint64{0, 2}, h.counts(alice, three))
 		ben.SendReceipt(room, threeEvent)
@@ -92,7 +89,7 @@ func TestLinkedUser(t *testing.T) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
 		room := h.room("team", ann, "alice", "bob")
-		ben.Join(room)
+		h.join(ben, room)
 		bob := h.client("bob")
 		// Before the link ben reads one message in Matrix, alice another on her app.
 		one, err := bob.SendText(h.ctx, "team", "one")
@@ -170,8 +167,8 @@ func TestSeqOrderDiffersFromRoomOrder(t *testing.T) {
 	ann, ben, other := h.hs.User("ann"), h.hs.User("ben"), h.hs.User("other_bot")
 	room := ann.CreateRoom(matrixtest.RoomOptions{Public: true})
 	h.mapGroup("team", room, "stamped", "alice", "bob")
-	ben.Join(room)
-	other.Join(room)
+	h.join(ben, room)
+	h.join(other, room)
 	stamp := func(seq int, msgID string) id.EventID {
 		return other.SendEvent(room, "m.room.message", map[string]any{"msgtype": "m.text", "body": msgID,
 			"com.tencent.im": map[string]any{"group_id": "team", "msg_id": msgID, "seq": seq, "need_read_receipt": true}})
@@ -198,7 +195,7 @@ func TestStampsOfStrangersDoNotCount(t *testing.T) {
 	ann, other := h.hs.User("ann"), h.hs.User("other_bot")
 	room := ann.CreateRoom(matrixtest.RoomOptions{Public: true})
 	h.mapGroup("team", room, "stamped", "alice")
-	other.Join(room)
+	h.join(other, room)
 	stamp := func(group string, seq int) map[string]any {
 		return map[string]any{"msgtype": "m.text", "body": "x", "com.tencent.im": map[string]any{"group_id": group, "msg_id": "m", "seq": seq}}
 	}

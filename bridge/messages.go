@@ -180,14 +180,14 @@ func (b *Bridge) sendOutgoing(ctx context.Context, o bridgedb.Outgoing) {
 }
 
 func (b *Bridge) trySend(ctx context.Context, o bridgedb.Outgoing) (id.EventID, error) {
-	if o.Redacts != "" {
-		return b.hs.Redact(ctx, b.bot(), o.RoomID, o.Redacts, o.TxnID)
-	}
 	users, err := b.maps.UsersByKey(ctx, []mapping.UserKey{o.User})
 	if err != nil {
 		return "", err
 	}
 	sender := users[o.User]
+	if o.Redacts != "" { // his own event: nobody needs a right for that
+		return b.hs.Redact(ctx, sender.MXID, o.RoomID, o.Redacts, o.TxnID)
+	}
 	if sender.Kind == receipts.KindGhost {
 		if err = b.hs.EnsureJoined(ctx, sender.MXID, o.RoomID); err != nil {
 			return "", err

@@ -45,7 +45,7 @@ func TestAcksMadeWhileTheHomeserverIsDownArrive(t *testing.T) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
 		room := h.room("team", ann, "alice")
-		ben.Join(room)
+		h.join(ben, room)
 		m := h.message("team", ann.Send(room, "hello"))
 		h.settled()
 		h.hs.SetOutage(true)

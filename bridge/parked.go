@@ -146,7 +146,7 @@ func (s *session) raiseCursorFloor(ctx context.Context, dropped int64) error {
 
 // pending is how much is still on its way to Matrix.
 func (b *Bridge) pending(ctx context.Context) (int, error) {
-	markers, err := b.reads.Pending(ctx)
+	markers, err := b.reads.Pending(ctx, b.clock().Add(markerLease))
 	if err != nil {
 		return 0, err
 	}

@@ -27,7 +27,7 @@ func TestReceiptFromV2TIMReachesMatrix(t *testing.T) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
 		room := h.room("team", ann, "alice", "bob")
-		ben.Join(room)
+		h.join(ben, room)
 		event := ann.Send(room, "hello")
 		m := h.message("team", event)
 
@@ -72,7 +72,7 @@ func TestReadUpToCoversMessagesOfSeveralSenders(t *testing.T) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
 		room := h.room("team", ann, "alice", "bob")
-		ben.Join(room)
+		h.join(ben, room)
 		alice, bob := h.client("alice"), h.client("bob")
 		one, err := alice.SendText(h.ctx, "team", "one")
 		require.NoError(t, err)
@@ -93,7 +93,7 @@ func TestManyMessagesAtOnceBecomeFewReceipts(t *testing.T) {
 	h := newHouse(t, matrixtest.Synapse())
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.room("team", ann, "alice")
-	ben.Join(room)
+	h.join(ben, room)
 	const n = 25
 	for i := range n {
 		ann.Send(room, fmt.Sprint("message ", i))
@@ -181,7 +181,7 @@ func TestPrivateReceiptDoesNotCross(t *testing.T) {
 	ann.SendReceipt(room, event, matrixtest.ReceiptOptions{Private: true})
 	// Something public behind it, so that we know the private one has been passed over.
 	ben := h.hs.User("ben")
-	ben.Join(room)
+	h.join(ben, room)
 	two, err := alice.SendText(h.ctx, "team", "two")
 	require.NoError(t, err)
 	ben.SendReceipt(room, h.event("team", two.MsgID))
@@ -193,7 +193,7 @@ func TestThreads(t *testing.T) {
 	h := newHouse(t, matrixtest.Synapse())
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.room("team", ann, "alice")
-	ben.Join(room)
+	h.join(ben, room)
 	root := ben.Send(room, "root")
 	inThread := ben.SendThread(room, root, "in thread")
 	main := ben.Send(room, "main")
@@ -218,7 +218,7 @@ func TestReactionAsLastReadEvent(t *testing.T) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
 		room := h.room("team", ann, "alice")
-		ben.Join(room)
+		h.join(ben, room)
 		alice := h.client("alice")
 		sent, err := alice.SendText(h.ctx, "team", "hello")
 		require.NoError(t, err)

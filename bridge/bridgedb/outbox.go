@@ -15,7 +15,7 @@ import (
 type Outgoing struct {
 	TxnID    string // the Matrix transaction id: the same for every attempt, so that a repeat is no second event
 	Group    receipts.GroupKey
-	User     receipts.UserKey // the sender; 0 is the bot
+	User     receipts.UserKey // the sender
 	Seq      receipts.MsgSeq
 	RoomID   id.RoomID
 	Redacts  id.EventID // set for a redaction

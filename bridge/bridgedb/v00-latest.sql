@@ -9,7 +9,7 @@ CREATE TABLE tim_state (
 CREATE TABLE tim_outbox (
 	txn_id    TEXT   NOT NULL PRIMARY KEY,
 	group_key BIGINT NOT NULL,
-	user_key  BIGINT NOT NULL, -- who sends it; 0 = the bot
+	user_key  BIGINT NOT NULL, -- who sends it
 	seq       BIGINT NOT NULL,
 	room_id   TEXT   NOT NULL,
 	redacts   TEXT   NOT NULL, -- the event to redact; '' = content is a new message

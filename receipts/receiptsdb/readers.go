@@ -141,10 +141,11 @@ func (s *Store) NextDue(ctx context.Context) (time.Time, bool, error) {
 	return time.UnixMilli(*due).UTC(), true, nil
 }
 
-// Pending returns how many rows are due, now or later.
-func (s *Store) Pending(ctx context.Context) (int, error) {
+// Pending returns how many rows are on their way: due by soon, or put off after a try. The others wait for time to pass.
+func (s *Store) Pending(ctx context.Context, soon time.Time) (int, error) {
 	var n int
-	if err := s.db.QueryRow(ctx, "SELECT count(*) FROM tim_reader WHERE due IS NOT NULL").Scan(&n); err != nil {
+	err := s.db.QueryRow(ctx, "SELECT count(*) FROM tim_reader WHERE due IS NOT NULL AND (due<=$1 OR attempts>0)", soon.UnixMilli()).Scan(&n)
+	if err != nil {
 		return 0, fmt.Errorf("failed to count due readers: %w", err)
 	}
 	return n, nil

@@ -223,9 +223,17 @@ func testDue(t *testing.T, b *bench) {
 	require.NoError(t, err)
 	require.True(t, some)
 	require.Equal(t, stored(at(-time.Hour)), next)
-	pending, err := b.Pending(ctx)
+	pending, err := b.Pending(ctx, at(time.Second))
 	require.NoError(t, err)
-	require.Equal(t, 4, pending)
+	require.Equal(t, 3, pending, "one waits for time to pass")
+	pending, err = b.Pending(ctx, at(-2*time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, 1, pending, "one was put off after a try")
+
+	require.NoError(t, b.Release(ctx, start()))
+	due, err = b.Due(ctx, start(), 10)
+	require.NoError(t, err)
+	require.Len(t, due, 4, "released: nothing is put off any more")
 
 	// A row is due at the very time that NextDue names.
 	due, err = b.Due(ctx, next, 10)
@@ -236,7 +244,7 @@ func testDue(t *testing.T, b *bench) {
 		rows[i].Due = time.Time{}
 	}
 	require.NoError(t, b.Save(ctx, rows))
-	pending, err = b.Pending(ctx)
+	pending, err = b.Pending(ctx, at(time.Hour))
 	require.NoError(t, err)
 	require.Zero(t, pending)
 }
