@@ -21,6 +21,9 @@ const (
 	// MaxMsgID bounds the message IDs of Tencent. The known form has at most 42
 	// bytes; no limit is documented.
 	MaxMsgID = 128
+	// MaxGroupName bounds the name and type of a group, in bytes. Tencent allows 100 at
+	// most; rooms may be named longer.
+	MaxGroupName = 1000
 	// accountPrefix starts the UserID of every account made for a Matrix user.
 	accountPrefix = "mx_"
 )
@@ -73,6 +76,22 @@ func ValidateGroupID(groupID string) error {
 		}
 	}
 	return nil
+}
+
+// ValidateGroup checks everything about a group that can be checked by itself.
+func ValidateGroup(g Group) error {
+	if err := ValidateGroupID(g.GroupID); err != nil {
+		return err
+	} else if !g.SeqSource.Valid() {
+		return fmt.Errorf("%w seq source %q: it must be own, stamped or cloud", ErrInvalid, g.SeqSource)
+	} else if len(g.Name) > MaxGroupName || len(g.Type) > MaxGroupName {
+		return fmt.Errorf("%w group name or type: longer than %d bytes", ErrInvalid, MaxGroupName)
+	} else if g.LinkedPos < 0 {
+		return fmt.Errorf("%w linked place %d", ErrInvalid, g.LinkedPos)
+	} else if g.RoomID == "" {
+		return nil
+	}
+	return ValidateRoomID(g.RoomID)
 }
 
 // ValidateUserID checks a Tencent UserID: 1 to 32 bytes of a-z A-Z 0-9 - and _, as

@@ -138,21 +138,16 @@ func (rec *Record) validateGroup() error {
 	})
 	if err != nil {
 		return err
-	} else if err = ValidateGroupID(rec.GroupID); err != nil {
+	} else if err = ValidateGroup(Group{GroupID: rec.GroupID, RoomID: rec.RoomID, SeqSource: rec.SeqSource, Type: rec.GroupType, Name: rec.Name}); err != nil {
 		return err
-	} else if !rec.SeqSource.Valid() {
-		return fmt.Errorf("%w seq_source %q: it must be own, stamped or cloud", ErrInvalid, rec.SeqSource)
 	} else if rec.LastSeq > maxSeq {
 		return fmt.Errorf("%w last_seq: it is too large", ErrInvalid)
 	} else if rec.Head < 0 || rec.LinkedPos != nil && *rec.LinkedPos < 0 {
 		return fmt.Errorf("%w head or linked_pos: it is negative", ErrInvalid)
-	} else if rec.RoomID == "" {
-		if rec.LinkedPos != nil || rec.Head != 0 {
-			return fmt.Errorf("%w head or linked_pos: there is no room_id", ErrInvalid)
-		}
-		return nil
+	} else if rec.RoomID == "" && (rec.LinkedPos != nil || rec.Head != 0) {
+		return fmt.Errorf("%w head or linked_pos: there is no room_id", ErrInvalid)
 	}
-	return ValidateRoomID(rec.RoomID)
+	return nil
 }
 
 func (rec *Record) validateUser() error {

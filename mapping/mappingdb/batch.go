@@ -25,6 +25,7 @@ type batch struct {
 	give bool
 
 	groups  map[mapping.GroupKey]*groupState
+	names   map[mapping.GroupKey]string // of further groups
 	rooms   map[id.RoomID]*roomState
 	rows    map[rowKey]*messageRow
 	events  map[string]*messageRow
@@ -91,7 +92,29 @@ func (b *batch) load(ctx context.Context, ms []mapping.Message) error {
 	} else if err = b.loadAnchors(ctx, events); err != nil {
 		return err
 	}
-	return b.loadPlaces(ctx, ms)
+	if err := b.loadPlaces(ctx, ms); err != nil {
+		return err
+	}
+	return b.loadNames(ctx)
+}
+
+// loadNames reads the names of other groups that stand in the way of ours.
+func (b *batch) loadNames(ctx context.Context) error {
+	var others []mapping.GroupKey
+	for key := range b.rows {
+		if b.groups[key.group] == nil {
+			others = append(others, key.group)
+		}
+	}
+	b.names = make(map[mapping.GroupKey]string)
+	for _, key := range unique(others) {
+		g, err := b.store.GroupByKey(ctx, key)
+		if err != nil {
+			return err
+		}
+		b.names[key] = g.GroupID
+	}
+	return nil
 }
 
 // known enters a row that is stored.

@@ -75,12 +75,8 @@ func (s *Store) Groups(ctx context.Context, after string, limit int) ([]mapping.
 // It returns the group as it is now, a mapping.ConflictError if the group or the
 // room is mapped elsewhere, and mapping.ErrInvalid for malformed ids.
 func (s *Store) MapGroup(ctx context.Context, g mapping.Group) (mapping.Group, error) {
-	if err := mapping.ValidateGroupID(g.GroupID); err != nil {
+	if err := mapping.ValidateGroup(g); err != nil {
 		return mapping.Group{}, err
-	} else if g.RoomID != "" && mapping.ValidateRoomID(g.RoomID) != nil {
-		return mapping.Group{}, mapping.ValidateRoomID(g.RoomID)
-	} else if !g.SeqSource.Valid() {
-		return mapping.Group{}, fmt.Errorf("%w seq source %q", mapping.ErrInvalid, g.SeqSource)
 	}
 	var out mapping.Group
 	err := s.db.DoTxn(ctx, nil, func(ctx context.Context) error {

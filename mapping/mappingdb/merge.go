@@ -166,10 +166,11 @@ func (b *batch) conflict(key rowKey, holder string) error {
 
 // nameOf names a message for people.
 func (b *batch) nameOf(key rowKey) string {
+	groupID := b.names[key.group]
 	if g := b.groups[key.group]; g != nil {
-		return fmt.Sprintf("message %d of group %s", key.seq, quote(g.groupID))
+		groupID = g.groupID
 	}
-	return fmt.Sprintf("message %d of another group", key.seq)
+	return fmt.Sprintf("message %d of group %s", key.seq, quote(groupID))
 }
 
 // wantsOf reads receipts.Wants from stored flags.

@@ -97,7 +97,10 @@ func unique[T comparable](vs []T) []T {
 }
 
 func millis(t time.Time) sql.NullInt64 {
-	return sql.NullInt64{Int64: t.UnixMilli(), Valid: !t.IsZero()}
+	if t.IsZero() {
+		return sql.NullInt64{} // rows are compared: NULL must have one form
+	}
+	return sql.NullInt64{Int64: t.UnixMilli(), Valid: true}
 }
 
 func fromMillis(ms sql.NullInt64) time.Time {

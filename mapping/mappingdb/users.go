@@ -162,8 +162,12 @@ func (s *Store) putUsers(ctx context.Context, us []mapping.User, aliasOf []strin
 			u.AliasOf = byID[aliasOf[i]].Key
 		}
 		old, known := byID[u.UserID]
-		if err = checkUser(u, old, known, byMXID[u.MXID], aliasOf != nil); err == nil && aliasOf != nil && aliasOf[i] != "" {
+		err = nil
+		if aliasOf != nil && aliasOf[i] != "" {
 			err = checkAlias(u, byID[aliasOf[i]], aliasOf[i])
+		}
+		if err == nil {
+			err = checkUser(u, old, known, byMXID[u.MXID], aliasOf != nil)
 		}
 		if err != nil {
 			errs[i] = err

@@ -1,0 +1,187 @@
+package mappingtest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/timbridge/timbridge/mapping"
+	"github.com/timbridge/timbridge/receipts"
+)
+
+func testPlaces(t *testing.T, open func(t *testing.T) *bench) {
+	t.Run("OrderOfArrival", func(t *testing.T) {
+		b := open(t)
+		places := b.append(roomA, 10, 30, 20)
+		for i, want := range []mapping.Place{
+			{EventID: event(10), RoomID: roomA, Pos: 1}, {EventID: event(30), RoomID: roomA, Pos: 2}, {EventID: event(20), RoomID: roomA, Pos: 3},
+		} {
+			require.Equal(t, want, places[i])
+		}
+		require.Equal(t, receipts.Pos(1), b.append(roomB, 40)[0].Pos, "each room counts by itself")
+		head, err := b.Head(b.ctx, roomA)
+		require.NoError(t, err)
+		require.Equal(t, receipts.Pos(3), head)
+		head, err = b.Head(b.ctx, roomC)
+		require.NoError(t, err)
+		require.Zero(t, head)
+	})
+	t.Run("Repeats", func(t *testing.T) {
+		b := open(t)
+		b.append(roomA, 1, 2)
+		// Known ones between new ones, and one that comes twice in the same call.
+		places := b.append(roomA, 3, 2, 4, 3, 1)
+		require.Equal(t, []mapping.Place{
+			{EventID: event(3), RoomID: roomA, Pos: 3},
+			{EventID: event(2), RoomID: roomA, Pos: 2, Known: true},
+			{EventID: event(4), RoomID: roomA, Pos: 4},
+			{EventID: event(3), RoomID: roomA, Pos: 3, Known: true},
+			{EventID: event(1), RoomID: roomA, Pos: 1, Known: true},
+		}, places)
+		for _, p := range b.append(roomA, 1, 2, 3, 4) {
+			require.True(t, p.Known)
+		}
+	})
+	t.Run("OtherRoom", func(t *testing.T) {
+		b := open(t)
+		b.append(roomA, 1)
+		places := b.append(roomB, 1, 2)
+		require.Equal(t, mapping.Place{EventID: event(1), RoomID: roomA, Pos: 1, Known: true}, places[0])
+		require.Equal(t, receipts.Pos(1), places[1].Pos)
+	})
+	t.Run("KnownAsMessage", func(t *testing.T) {
+		b := open(t)
+		g := b.group("g", roomA)
+		b.append(roomA, 1, 2)
+		b.put(message(g, 1, 1), message(g, 2, 9)) // 9 is mapped before it arrives
+		places := b.append(roomA, 1, 9, 3)
+		require.Equal(t, mapping.Place{EventID: event(1), RoomID: roomA, Pos: 1, Known: true}, places[0])
+		require.Equal(t, mapping.Place{EventID: event(9), RoomID: roomA, Pos: 3}, places[1])
+		require.Equal(t, receipts.Pos(4), places[2].Pos)
+		require.Equal(t, receipts.Pos(3), b.bySeq(g, 2).Pos)
+		require.True(t, b.append(roomA, 9)[0].Known)
+	})
+	t.Run("Lookup", func(t *testing.T) {
+		b := open(t)
+		g := b.group("g", roomA)
+		_, err := b.Append(b.ctx, roomA, []mapping.NewEvent{
+			{EventID: event(1)}, {EventID: event(2), Thread: event(1).String()}, {EventID: "$1:example.com"}, {EventID: "$ä"},
+		})
+		require.NoError(t, err)
+		b.put(message(g, 1, 2), message(g, 2, 7))
+		found, err := b.Places(b.ctx, []id.EventID{event(1), event(2), event(2), "$1:example.com", "$ä", event(7), event(99), ""})
+		require.NoError(t, err)
+		require.Equal(t, map[id.EventID]mapping.Place{
+			event(1):         {EventID: event(1), RoomID: roomA, Pos: 1, Known: true},
+			event(2):         {EventID: event(2), RoomID: roomA, Pos: 2, Thread: event(1).String(), Known: true},
+			"$1:example.com": {EventID: "$1:example.com", RoomID: roomA, Pos: 3, Known: true},
+			"$ä":             {EventID: "$ä", RoomID: roomA, Pos: 4, Known: true},
+			event(7):         {EventID: event(7), RoomID: roomA, Known: true},
+		}, found)
+		none, err := b.Places(b.ctx, nil)
+		require.NoError(t, err)
+		require.Empty(t, none)
+	})
+	t.Run("Invalid", func(t *testing.T) {
+		b := open(t)
+		_, err := b.Append(b.ctx, "", []mapping.NewEvent{{EventID: event(1)}})
+		require.ErrorIs(t, err, mapping.ErrInvalid)
+		_, err = b.Append(b.ctx, roomA, []mapping.NewEvent{{}})
+		require.ErrorIs(t, err, mapping.ErrInvalid)
+		places, err := b.Append(b.ctx, roomA, nil)
+		require.NoError(t, err)
+		require.Empty(t, places)
+	})
+}
+
+func testAnchors(t *testing.T, open func(t *testing.T) *bench) {
+	t.Run("OldOnesGo", func(t *testing.T) {
+		b := open(t)
+		g := b.group("g", roomA)
+		b.append(roomB, 900_001) // another room is not touched
+		b.append(roomA, 1, 2)
+		b.put(message(g, 1, 1))
+		const more = 5000
+		for n := 10; n < 10+more; n += 100 {
+			ns := make([]int, 100)
+			for i := range ns {
+				ns[i] = n + i
+			}
+			b.append(roomA, ns...)
+		}
+		var anchors int
+		require.NoError(t, b.db.QueryRow(b.ctx, `SELECT COUNT(*) FROM tim_anchor`).Scan(&anchors))
+		require.LessOrEqual(t, anchors, 2000+250+1)
+		require.Greater(t, anchors, 2000)
+		ids := []id.EventID{event(1), event(2), event(10 + more - 2000), event(10 + more - 1), event(900_001)}
+		found, err := b.Places(b.ctx, ids)
+		require.NoError(t, err)
+		require.Contains(t, found, event(1), "a message keeps its place for ever")
+		require.NotContains(t, found, event(2))
+		require.Contains(t, found, event(900_001))
+		require.Equal(t, receipts.Pos(2+more), found[event(10+more-1)].Pos)
+		require.Contains(t, found, event(10+more-2000), "the last 2,000 are kept")
+		require.Equal(t, receipts.Pos(more+3), b.append(roomA, 2)[0].Pos, "places are never given twice")
+	})
+	t.Run("BecomesMessage", func(t *testing.T) {
+		b := open(t)
+		g := b.group("g", roomA)
+		_, err := b.Append(b.ctx, roomA, []mapping.NewEvent{{EventID: event(1), Thread: event(8).String(), Gap: true, At: clock}})
+		require.NoError(t, err)
+		b.put(message(g, 1, 1))
+		m := b.bySeq(g, 1)
+		require.Equal(t, receipts.Pos(1), m.Pos)
+		require.Equal(t, event(8).String(), m.Thread, "the anchor knew the thread")
+		entries, err := b.Entries(b.ctx, g.Key, 0, 10)
+		require.NoError(t, err)
+		require.Len(t, entries, 1)
+		require.False(t, entries[0].Gap)
+	})
+	t.Run("Found", func(t *testing.T) {
+		b := open(t)
+		g := b.group("g", roomA)
+		b.append(roomA, 1, 2, 3)
+		b.put(message(g, 1, 2))
+		require.NoError(t, b.AnchorAt(b.ctx, roomA, mapping.NewEvent{EventID: event(50), Thread: event(1).String()}, 2))
+		require.NoError(t, b.AnchorAt(b.ctx, roomA, mapping.NewEvent{EventID: event(51), Gap: true, At: clock.Add(time.Second)}, 2))
+		require.NoError(t, b.AnchorAt(b.ctx, roomA, mapping.NewEvent{EventID: event(50)}, 3), "it has its place")
+		require.NoError(t, b.AnchorAt(b.ctx, roomA, mapping.NewEvent{EventID: event(3)}, 1), "so has this")
+		found, err := b.Places(b.ctx, []id.EventID{event(3), event(50)})
+		require.NoError(t, err)
+		require.Equal(t, receipts.Pos(3), found[event(3)].Pos)
+		require.Equal(t, mapping.Place{EventID: event(50), RoomID: roomA, Pos: 2, Thread: event(1).String(), Known: true}, found[event(50)])
+		conflict(t, b.AnchorAt(b.ctx, roomB, mapping.NewEvent{EventID: event(50)}, 1), "event "+event(50).String()+" is already in room !a:example.com")
+		require.True(t, b.append(roomA, 50)[0].Known)
+
+		// It turns out to be a message: one without a place of its own.
+		b.put(message(g, 2, 51))
+		require.Zero(t, b.bySeq(g, 2).Pos)
+		require.Equal(t, receipts.Pos(2), b.bySeq(g, 1).Pos)
+		found, err = b.Places(b.ctx, []id.EventID{event(51)})
+		require.NoError(t, err)
+		require.Equal(t, receipts.Pos(2), found[event(51)].Pos, "a receipt on it still means up to here")
+		entries, err := b.Entries(b.ctx, g.Key, 0, 10)
+		require.NoError(t, err)
+		require.Len(t, entries, 1, "and it is no gap any more")
+
+		require.ErrorIs(t, b.AnchorAt(b.ctx, roomA, mapping.NewEvent{EventID: "x"}, 1), mapping.ErrInvalid)
+		require.ErrorIs(t, b.AnchorAt(b.ctx, "x", mapping.NewEvent{EventID: event(60)}, 1), mapping.ErrInvalid)
+		require.ErrorIs(t, b.AnchorAt(b.ctx, roomA, mapping.NewEvent{EventID: event(60)}, -1), mapping.ErrInvalid)
+	})
+	t.Run("FoundWithMessage", func(t *testing.T) {
+		b := open(t)
+		g := b.group("g", roomA)
+		b.append(roomA, 1)
+		b.put(message(g, 1, 9))
+		require.NoError(t, b.AnchorAt(b.ctx, roomA, mapping.NewEvent{EventID: event(9), Gap: true, At: clock}, 1))
+		found, err := b.Places(b.ctx, []id.EventID{event(9)})
+		require.NoError(t, err)
+		require.Equal(t, receipts.Pos(1), found[event(9)].Pos)
+		require.Zero(t, b.bySeq(g, 1).Pos)
+		entries, err := b.Entries(b.ctx, g.Key, 0, 10)
+		require.NoError(t, err)
+		require.Empty(t, entries)
+	})
+}
