@@ -60,6 +60,9 @@ func TestClaimsCover(t *testing.T) {
 	only, _ := receipts.Claims{}.Raise(receipts.ScopeRoom, 30)
 	require.True(t, all.Equal(only), "what the room's claim covers is dropped")
 	require.EqualValues(t, 20, c.At(main), "c itself has not changed")
+	higher := raise(t, c, a, 40, true)
+	require.EqualValues(t, 40, higher.At(a))
+	require.EqualValues(t, 30, c.At(a), "c itself has not changed")
 	require.True(t, receipts.Claims{}.IsZero())
 	require.False(t, c.IsZero())
 }
