@@ -6,6 +6,7 @@ set -uo pipefail
 cd "$repo" || exit 1
 module=github.com/timbridge/timbridge
 failed=0
+lab_cgo || true
 
 check() { # check NAME COMMAND...: prints what the command printed if it failed
 	local name=$1 out

@@ -54,6 +54,7 @@ echo "deb [arch=$arch signed-by=$keyring] $mirror $suite main" >"$tmp/sources.li
 		APT::Architectures { "$arch"; };
 		APT::Install-Recommends "false";
 		APT::Sandbox::User "";
+		APT::Update::Error-Mode "any";
 		Acquire::Languages "none";
 		Acquire::Retries "2";
 		Acquire::http::Timeout "30";

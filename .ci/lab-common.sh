@@ -7,6 +7,7 @@
 #   lab_missing REASON      NAME cannot be had here: says so, keeps the reason for the tests, exits 3
 #   lab_last_error          the last telling line of $log
 #   lab_done VERSION        notes that NAME is there
+#   lab_cgo                 fails, and turns cgo off for what follows, where there is no working C compiler
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 lab=${TIMBRIDGE_LAB:-$repo/.lab}
@@ -34,7 +35,10 @@ lab_is_there() {
 lab_say() { echo "timbridge lab: $*" >&2; }
 
 lab_last_error() {
-	grep -E '^(E:|Err:|go: |npm (error|ERR)|.*[Ee]rror)' "$log" | tail -n 1 | cut -c 1-300 || tail -n 1 "$log"
+	{
+		grep -vE '^go: (downloading|finding)' "$log" | grep -E '^(E:|Err:|go: |npm (error|ERR)|.*[Ee]rror|.*: )' | tail -n 1
+		tail -n 1 "$log"
+	} | head -n 1 | cut -c 1-300
 }
 
 lab_missing() {
@@ -46,4 +50,14 @@ lab_missing() {
 lab_done() {
 	printf '%s\n%s\n' "$stamp" "$*" >"$home/stamp"
 	lab_say "$* is ready"
+}
+
+lab_cgo() {
+	local cc
+	read -r -a cc <<<"$(go env CC)"
+	if [ "$(go env CGO_ENABLED)" = 1 ] && echo '#include <stdlib.h>' | "${cc[@]}" -x c -c -o /dev/null - 2>/dev/null; then
+		return 0
+	fi
+	export CGO_ENABLED=0
+	return 1
 }

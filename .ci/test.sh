@@ -12,9 +12,7 @@ export TIMBRIDGE_LAB
 
 # The race detector needs cgo, and cgo a C compiler that finds its headers.
 race=-race
-read -r -a cc <<<"$(go env CC)"
-if [ "$(go env CGO_ENABLED)" != 1 ] ||
-	! echo '#include <stdlib.h>' | "${cc[@]}" -x c -c -o /dev/null - 2>/dev/null; then
+if ! lab_cgo; then
 	race=
 	echo "LEFT OUT: the race detector: it needs a C compiler (package gcc), and there is none"
 fi
