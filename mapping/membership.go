@@ -29,13 +29,14 @@ func UnionMembership(of ...receipts.Membership) receipts.Membership {
 	return out
 }
 
-// overlap reports whether b, which does not begin before a, begins before a ends.
+// overlap reports whether a and b, which does not begin before a by seq, leave
+// nothing between them in either order. A known place cannot be compared with an
+// unknown one, which is somewhere at the floor.
 func overlap(a, b receipts.Interval) bool {
-	if !a.Left {
-		// a goes on for ever; b lies within it unless it reaches further back in the room.
-		return !a.JoinedPosKnown || b.JoinedPosKnown && a.JoinedPos <= b.JoinedPos
+	if a.JoinedPosKnown != b.JoinedPosKnown || a.JoinedPosKnown && a.JoinedPos > b.JoinedPos {
+		return false
 	}
-	return b.JoinedSeq <= a.LeftSeq && a.JoinedPosKnown && b.JoinedPosKnown && a.JoinedPos <= b.JoinedPos && b.JoinedPos <= a.LeftPos
+	return !a.Left || b.JoinedSeq <= a.LeftSeq && (!a.JoinedPosKnown || b.JoinedPos <= a.LeftPos)
 }
 
 // join returns the stay from the beginning of a to the later end.
@@ -48,7 +49,7 @@ func join(a, b receipts.Interval) receipts.Interval {
 	return a
 }
 
-// comparePos puts unknown first: it reaches back furthest.
+// comparePos puts unknown first.
 func comparePos(a, b receipts.Interval) int {
 	return cmp.Or(compareBool(a.JoinedPosKnown, b.JoinedPosKnown), cmp.Compare(a.JoinedPos, b.JoinedPos))
 }
