@@ -116,6 +116,9 @@ func (r *recorder) count() (transactions, synced int) {
 	return len(r.transactions), len(r.synced)
 }
 
+// noTime leaves the time of an event to the homeserver.
+var noTime time.Time
+
 var errDisk = errors.New("disk full")
 
 const (

@@ -60,7 +60,7 @@ func (s *Server) handler() http.Handler {
 		"GET " + inRoom + "/messages":                    s.getMessages,
 		"GET " + clientV3 + "/user/{user}/filter/{id}":   unrecognized,
 		"POST " + clientV3 + "/user/{user}/filter":       unrecognized,
-		"GET " + clientV3 + "/directory/room/{alias...}": unrecognized,
+		"GET " + clientV3 + "/directory/room/{alias...}": s.getAlias,
 	} {
 		mux.HandleFunc(pattern, s.wrap(serve))
 	}

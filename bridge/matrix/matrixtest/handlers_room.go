@@ -117,6 +117,21 @@ func (s *Server) membershipAction(action string) endpoint {
 	}
 }
 
+// SetAlias makes an alias lead to a room.
+func (s *Server) SetAlias(alias id.RoomAlias, room id.RoomID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.aliases[alias] = room
+}
+
+func (s *Server) getAlias(_ caller, r *http.Request, _ json.RawMessage) (any, error) {
+	room, ok := s.aliases[id.RoomAlias(r.PathValue("alias"))]
+	if !ok {
+		return nil, notFound("Room alias not found")
+	}
+	return map[string]any{"room_id": room, "servers": []string{s.opts.ServerName}}, nil
+}
+
 func (s *Server) memberRoom(c caller, r *http.Request) (*room, error) {
 	room := s.rooms[roomOf(r)]
 	if room == nil || room.membership(c.user) != "join" {
@@ -181,10 +196,15 @@ func (s *Server) getState(c caller, r *http.Request, _ json.RawMessage) (any, er
 }
 
 func (s *Server) putRedaction(c caller, r *http.Request, _ json.RawMessage) (any, error) {
+	key := c.token + "\x00" + string(roomOf(r)) + "\x00redact\x00" + r.PathValue("txn")
+	if sent, ok := s.sent[key]; ok {
+		return map[string]any{"event_id": sent}, nil
+	}
 	ev, err := s.redact(roomOf(r), c.user, eventOf(r))
 	if err != nil {
 		return nil, err
 	}
+	s.sent[key] = ev.id
 	return map[string]any{"event_id": ev.id}, nil
 }
 

@@ -261,6 +261,9 @@ func (s *Server) changeMembership(roomID id.RoomID, sender, user id.UserID, acti
 		if r.membership(sender) != "join" || r.users[sender] < r.kick {
 			return forbidden("You don't have permission to " + action)
 		}
+		if action == "kick" && now != "join" && now != "invite" {
+			return forbidden("The user is not in the room")
+		}
 		to := "leave"
 		if action == "ban" {
 			to = "ban"

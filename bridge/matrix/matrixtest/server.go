@@ -23,13 +23,14 @@ type Server struct {
 	// changed is closed and replaced at each change: what /sync and WaitFor wait on.
 	changed chan struct{}
 	// stream numbers everything that happens, for sync tokens.
-	stream int64
-	users  map[id.UserID]*account
-	rooms  map[id.RoomID]*room
-	events map[id.EventID]*event
-	sent   map[string]id.EventID
-	faults []*fault
-	log    []Request
+	stream  int64
+	users   map[id.UserID]*account
+	rooms   map[id.RoomID]*room
+	events  map[id.EventID]*event
+	aliases map[id.RoomAlias]id.RoomID
+	sent    map[string]id.EventID
+	faults  []*fault
+	log     []Request
 	// refuseBefore is the stream number below which sync tokens are refused, see ForgetSyncTokens.
 	refuseBefore int64
 	outage       bool
@@ -60,6 +61,7 @@ func New(t testing.TB, opts Options) *Server {
 		users:    make(map[id.UserID]*account),
 		rooms:    make(map[id.RoomID]*room),
 		events:   make(map[id.EventID]*event),
+		aliases:  make(map[id.RoomAlias]id.RoomID),
 		sent:     make(map[string]id.EventID),
 		pushHTTP: &http.Client{Transport: &http.Transport{}, Timeout: 30 * time.Second},
 	}
