@@ -84,6 +84,7 @@ func TestMemberPages(t *testing.T) {
 				break
 			}
 			require.Len(t, page, max(count, 1), "only the last page may be short")
+			require.Less(t, len(seen), want+joined, "the last page says that it is")
 			require.Greater(t, nextSeq, next)
 			next = nextSeq
 			if joined < 3 && rapid.Bool().Draw(t, "somebody joins") {

@@ -53,7 +53,6 @@ type scratch struct {
 
 func (t *scratch) scan(from dbutil.Scannable) (Row, error) {
 	var row Row
-	t.due = nil
 	err := from.Scan(&row.Group, &row.User, &t.read, &t.tencent, &t.claims,
 		&row.Latest, &row.Frontier, &row.Solid, &row.Shown, &row.Sent, &t.due, &row.Attempts)
 	if err != nil {

@@ -107,6 +107,10 @@ func testTencentSets(t *testing.T, b *bench) {
 		require.NoError(t, err, name)
 		requireRow(t, row, got[user])
 	}
+	// Most readers are in step with Tencent, and then the set is kept once.
+	var once int
+	require.NoError(t, b.db.QueryRow(t.Context(), "SELECT count(*) FROM tim_reader WHERE tencent_set IS NULL").Scan(&once))
+	require.Equal(t, 2, once)
 }
 
 func testManyReaders(t *testing.T, b *bench) {
@@ -192,6 +196,12 @@ func testReadersClaiming(t *testing.T, b *bench) {
 	got, err = b.ReadersClaiming(t.Context(), 1, 21)
 	require.NoError(t, err)
 	require.Empty(t, got)
+
+	rows[0].Claims = claiming(21)
+	require.NoError(t, b.Save(t.Context(), rows[:1]))
+	got, err = b.ReadersClaiming(t.Context(), 1, 21)
+	require.NoError(t, err)
+	requireRows(t, rows[:1], got)
 }
 
 func testDue(t *testing.T, b *bench) {
@@ -204,7 +214,7 @@ func testDue(t *testing.T, b *bench) {
 	rows := []receiptsdb.Row{
 		{Group: 1, User: 1, Due: at(2 * time.Second)},
 		{Group: 1, User: 2},
-		{Group: 1, User: 3, Due: at(-time.Hour), Attempts: 7},
+		{Group: 3, User: 3, Due: at(-time.Hour), Attempts: 7},
 		{Group: 2, User: 1, Due: at(0)},
 		{Group: 1, User: 4, Due: at(0)},
 	}
