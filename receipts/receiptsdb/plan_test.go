@@ -19,7 +19,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 	tests := map[string]string{
 		"SELECT group_key, read_set FROM tim_reader WHERE due<=$1 ORDER BY due, group_key, user_key LIMIT $2":  "tim_reader_due_idx",
 		"SELECT min(due) FROM tim_reader WHERE due IS NOT NULL":                                                "tim_reader_due_idx",
-		"SELECT count(*) FROM tim_reader WHERE due IS NOT NULL":                                                "tim_reader_due_idx",
+		"SELECT count(*) FROM tim_reader WHERE due IS NOT NULL AND (due<=$1 OR attempts>0)":                    "tim_reader_due_idx",
 		"SELECT read_set FROM tim_reader WHERE group_key=$1 AND user_key IN ($2, $3)":                          "PRIMARY KEY (group_key=? AND user_key=?)",
 		"SELECT read_set FROM tim_reader WHERE group_key=$1 AND (claim_max>=$2 OR frontier>=$2)":               "PRIMARY KEY (group_key=?)",
 		"SELECT room_id FROM tim_parked WHERE event_id IN ($1, $2)":                                            "tim_parked_event_idx",
