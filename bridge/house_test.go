@@ -42,14 +42,14 @@ type house struct {
 const testAppID = 1400000001
 
 func newHouse(t testing.TB, opts matrixtest.Options, change ...func(*config.Config)) *house {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	h := &house{t: t, ctx: ctx, hs: matrixtest.New(t, opts)}
 	t.Cleanup(cancel)
 	cfg, err := config.Default()
 	require.NoError(t, err)
 	cfg.Homeserver.Address, cfg.Homeserver.Domain = h.hs.URL(), h.hs.Name()
 	cfg.AppService.ASToken, cfg.AppService.HSToken = "as-token", "hs-token"
-	cfg.Database.Type, cfg.Database.URI = config.DatabaseSQLite, config.Secret(filepath.Join(t.TempDir(), "bridge.db"))
+	cfg.Database = testDatabase(filepath.Join(t.TempDir(), "bridge.db"))
 	cfg.Tencent.SDKAppID, cfg.Tencent.SecretKey, cfg.Tencent.Admins = testAppID, "secret", []string{"administrator"}
 	cfg.V2TIM.RateLimit.PerSecond = 0
 	cfg.Bridge.MappingWait = 100 * time.Millisecond
@@ -253,4 +253,8 @@ func body(ev matrixtest.Event) string {
 	}
 	_ = json.Unmarshal(ev.Content, &content)
 	return content.Body
+}
+
+func testDatabase(path string) config.Database {
+	return config.Database{Type: config.DatabaseSQLite, URI: config.Secret(path)}
 }

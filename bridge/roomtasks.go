@@ -79,20 +79,21 @@ func (b *Bridge) trySettle(ctx context.Context, t bridgedb.RoomTask) error {
 		}
 		return b.markersOf(ctx, u, t.RoomID)
 	case u.Kind == receipts.KindGhost:
-		return notThere(b.hs.Leave(ctx, ghost, t.RoomID))
+		return b.hs.Leave(ctx, ghost, t.RoomID)
 	case member:
 		// A linked user is in the room himself; his ghost has no business there any more.
-		return notThere(b.hs.Leave(ctx, ghost, t.RoomID))
+		return b.hs.Leave(ctx, ghost, t.RoomID)
 	case b.hs.CanActAs(u.MXID):
-		return notThere(b.hs.Leave(ctx, u.MXID, t.RoomID))
+		return b.hs.Leave(ctx, u.MXID, t.RoomID)
 	default:
-		return notThere(b.hs.Kick(ctx, u.MXID, t.RoomID))
+		return b.kick(ctx, u.MXID, t.RoomID)
 	}
 }
 
-// notThere takes a refusal to leave as done: whoever is not in a room can not leave it (403 on Synapse and Dendrite).
-func notThere(err error) error {
-	if errors.Is(err, matrix.ErrForbidden) || errors.Is(err, matrix.ErrNotFound) {
+// kick removes a Matrix user from a room. Whoever is not there can not be removed (403), which is what was wanted.
+func (b *Bridge) kick(ctx context.Context, mxid id.UserID, room id.RoomID) error {
+	err := b.hs.Kick(ctx, mxid, room)
+	if errors.Is(err, matrix.ErrForbidden) && !b.hs.IsInRoom(ctx, mxid, room) {
 		return nil
 	}
 	return err

@@ -41,7 +41,11 @@ func (b *Bridge) listen(ctx context.Context) error {
 			failed <- fmt.Errorf("failed to listen for %s on %s: %w", s.name, address, err)
 			break
 		}
-		server := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+		server := &http.Server{
+			Handler:           s.handler,
+			BaseContext:       func(net.Listener) context.Context { return b.log.WithContext(context.Background()) },
+			ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		}
 		running = append(running, server)
 		b.log.Info().Str("api", s.name).Str("address", listener.Addr().String()).Msg("Listening")
 		go func() {
