@@ -64,15 +64,9 @@ func (b admin) GetGroups(ctx context.Context, req v2tim.GetGroupsRequest) (resp 
 		resp.Next = groups[limit-1].GroupID
 	}
 	for _, g := range groups {
-		members, err := b.maps.Members(ctx, g.Key)
-		if err != nil {
-			return resp, err
-		}
 		info := v2tim.GroupInfo{GroupId: g.GroupID, RoomId: g.RoomID.String(), Type: g.Type, Name: g.Name, SeqSource: string(g.SeqSource), NextMsgSeq: uint64(g.LastSeq) + 1}
-		for _, m := range members {
-			if m.Membership.IsMember() {
-				info.MemberNum++
-			}
+		if info.MemberNum, err = b.maps.MemberCount(ctx, g.Key); err != nil {
+			return resp, err
 		}
 		resp.GroupList = append(resp.GroupList, info)
 	}

@@ -256,5 +256,5 @@ func body(ev matrixtest.Event) string {
 }
 
 func testDatabase(path string) config.Database {
-	return config.Database{Type: config.DatabaseSQLite, URI: config.Secret(path)}
+	return config.Database{Type: config.DatabaseSQLite, URI: config.Secret(path), MaxOpenConns: 8, MaxIdleConns: 8}
 }

@@ -122,14 +122,8 @@ func (b *Bridge) resolveGroup(ctx context.Context, caller mapping.User, key mapp
 		r.CallerIsMember = membership[caller.Key].IsMember()
 	}
 	if b.cfg.Tencent.MaxMembers > 0 {
-		members, err := b.maps.Members(ctx, key)
-		if err != nil {
+		if r.Members, err = b.maps.MemberCount(ctx, key); err != nil {
 			return r, err
-		}
-		for _, m := range members {
-			if m.Membership.IsMember() {
-				r.Members++
-			}
 		}
 	}
 	return r, nil

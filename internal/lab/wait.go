@@ -96,7 +96,8 @@ func (w *Watcher) WaitMember(ctx context.Context, room id.RoomID, user id.UserID
 	})
 }
 
-// WaitUnread waits until the homeserver counts n unread notifications for the watching user.
+// WaitUnread waits until the homeserver counts n unread notifications for the watching user. For Synapse alone, see
+// Unread.
 func (w *Watcher) WaitUnread(ctx context.Context, room id.RoomID, n int) error {
 	return w.wait(ctx, fmt.Sprintf("%d unread", n), func() error {
 		if now := w.room(room).unread; now != n {

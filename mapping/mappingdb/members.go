@@ -113,13 +113,9 @@ func (s *Store) Leave(ctx context.Context, group mapping.GroupKey, user mapping.
 		if err := s.lockGroup(ctx, group); err != nil {
 			return err
 		}
-		aliases, err := users(ctx, s, "alias_of", []mapping.UserKey{user})
+		keys, err := s.accounts(ctx, user)
 		if err != nil {
 			return err
-		}
-		keys := []mapping.UserKey{user}
-		for _, alias := range aliases {
-			keys = append(keys, alias.Key)
 		}
 		all, err := s.stays(ctx, group, keys)
 		if err != nil {
@@ -149,6 +145,16 @@ func (s *Store) Leave(ctx context.Context, group mapping.GroupKey, user mapping.
 	return changed, nil
 }
 
+// accounts returns a user and his aliases.
+func (s *Store) accounts(ctx context.Context, user mapping.UserKey) ([]mapping.UserKey, error) {
+	aliases, err := users(ctx, s, "alias_of", []mapping.UserKey{user})
+	keys := []mapping.UserKey{user}
+	for _, alias := range aliases {
+		keys = append(keys, alias.Key)
+	}
+	return keys, err
+}
+
 // lockGroup makes others who change the group's rows wait for this transaction.
 func (s *Store) lockGroup(ctx context.Context, group mapping.GroupKey) error {
 	if s.forUpdate == "" {
@@ -176,6 +182,17 @@ func (s *Store) Members(ctx context.Context, group mapping.GroupKey) ([]mapping.
 	}
 	slices.SortFunc(out, func(a, b mapping.Member) int { return cmp.Compare(a.User.Key, b.User.Key) })
 	return out, nil
+}
+
+// MemberCount returns how many are in a group now, a linked user and his alias as
+// one.
+func (s *Store) MemberCount(ctx context.Context, group mapping.GroupKey) (n int, err error) {
+	err = s.db.QueryRow(ctx, `SELECT COUNT(DISTINCT COALESCE(u.alias_of, m.user_key)) FROM tim_member m
+		JOIN tim_user u ON u.user_key = m.user_key WHERE m.group_key = $1 AND m.left_seq IS NULL`, group).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("failed to count members: %w", err)
+	}
+	return n, nil
 }
 
 // persons returns the membership of each person and the users who they are.
@@ -281,8 +298,12 @@ func (s *Store) GroupsEverOf(ctx context.Context, user mapping.UserKey) ([]mappi
 }
 
 func (s *Store) groupsOf(ctx context.Context, user mapping.UserKey, when string) (out []mapping.GroupKey, err error) {
-	rows, err := s.db.Query(ctx, `SELECT DISTINCT group_key FROM tim_member
-		WHERE `+when+`user_key IN (SELECT $1 UNION ALL SELECT user_key FROM tim_user WHERE alias_of = $1) ORDER BY group_key`, user)
+	keys, err := s.accounts(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	var a args
+	rows, err := s.db.Query(ctx, `SELECT group_key FROM tim_member WHERE left_seq IS NULL AND user_key IN (`+list(&a, keys)+`)`, a...)
 	err = each(rows, err, func(row dbutil.Scannable) error {
 		var key mapping.GroupKey
 		err := row.Scan(&key)
@@ -292,7 +313,8 @@ func (s *Store) groupsOf(ctx context.Context, user mapping.UserKey, when string)
 	if err != nil {
 		return nil, fmt.Errorf("failed to get groups of user: %w", err)
 	}
-	return out, nil
+	slices.Sort(out)
+	return slices.Compact(out), nil
 }
 
 func mapKeys[K comparable, V any](m map[K]V) []K {

@@ -256,7 +256,7 @@ func newAnchor(room int64, pos receipts.Pos, ev mapping.NewEvent) anchorRow {
 }
 
 func (s *Store) insertAnchors(ctx context.Context, anchors []anchorRow) error {
-	for chunk := range slices.Chunk(anchors, maxIn) {
+	for chunk := range slices.Chunk(anchors, maxRows) {
 		var a args
 		values := make([]string, len(chunk))
 		for i, r := range chunk {

@@ -65,7 +65,7 @@ func bytesOf(s string) []byte {
 }
 
 func (s *Store) insertRows(ctx context.Context, rows []*messageRow) error {
-	for chunk := range slices.Chunk(rows, maxIn) {
+	for chunk := range slices.Chunk(rows, maxRows) {
 		a := make(args, 0, 11*len(chunk))
 		var b strings.Builder
 		b.WriteString(`INSERT INTO tim_message (group_key, seq, room_key, pos, event_id, msg_id, thread, sender, random, flags, at_ms) VALUES `)

@@ -19,8 +19,14 @@ var upgrades embed.FS
 // live in a database with others.
 const versionTable = "timbridge_mapping_version"
 
-// maxIn is how many keys one lookup statement takes.
-const maxIn = 500
+const (
+	// maxIn is how many keys one lookup statement takes, for the same reason as maxRows.
+	maxIn = 100
+	// maxRows is how many rows one INSERT takes. The SQLite driver walks through the
+	// parameters of a statement to bind each of them, so that more rows cost more each:
+	// measured, 500 messages take six times as long in one statement as in 25.
+	maxRows = 20
+)
 
 // Store is the mapping on a database. It is safe for concurrent use, and several
 // processes may share a PostgreSQL database.

@@ -182,7 +182,7 @@ func (s *Store) putUsers(ctx context.Context, us []mapping.User, aliasOf []strin
 	if len(errs) > 0 {
 		return 0, errs, nil
 	}
-	for chunk := range slices.Chunk(fresh, maxIn) {
+	for chunk := range slices.Chunk(fresh, maxRows) {
 		var a args
 		values := make([]string, len(chunk))
 		for i, u := range chunk {
