@@ -156,6 +156,7 @@ func (b *Bridge) Start(ctx context.Context) error {
 	b.tasks.Go(b.watchParked)
 	b.tasks.Go(b.sweep)
 	b.tasks.Go(b.enter)
+	b.tasks.Go(b.learnImported)
 	b.hs.SetReady(true)
 	return nil
 }
@@ -270,6 +271,11 @@ func (b *Bridge) refreshAll(ctx context.Context) error {
 				continue
 			}
 			mxids, err := b.hs.JoinedMembers(ctx, g.RoomID)
+			if errors.Is(err, matrix.ErrForbidden) { // an imported group, or an invitation that was missed
+				if err = b.hs.JoinBot(ctx, g.RoomID); err == nil {
+					mxids, err = b.hs.JoinedMembers(ctx, g.RoomID)
+				}
+			}
 			if err != nil {
 				if ctx.Err() != nil {
 					return ctx.Err()

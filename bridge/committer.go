@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rs/zerolog"
 	"go.mau.fi/util/dbutil"
@@ -38,15 +40,17 @@ type committer struct {
 
 type queuedChange struct {
 	change change
-	err    chan error // buffered: the committer never waits for the caller
+	err    chan error  // buffered: the committer never waits for the caller
+	taken  atomic.Bool // by the committer, to run it, or by the caller, to withdraw it
 }
 
 func newCommitter(b *Bridge) *committer {
 	return &committer{bridge: b, db: b.db, log: b.log, queue: make(chan *queuedChange, maxBatch), done: make(chan struct{})}
 }
 
-// do runs fn in a transaction and returns when it is durable. If ctx ends first, do returns its error and fn may or may not be
-// committed later: callers answer "not done", and repeating an input is harmless by design.
+// do runs fn in a transaction and returns when it is durable. An error means that nothing was committed. A change that is still
+// waiting when ctx ends is withdrawn; one that has begun is finished, which takes no longer than a commit, so fn never runs after
+// do has returned.
 func (c *committer) do(ctx context.Context, fn change) error {
 	q := &queuedChange{change: fn, err: make(chan error, 1)}
 	c.mu.RLock()
@@ -65,7 +69,10 @@ func (c *committer) do(ctx context.Context, fn change) error {
 	case err := <-q.err:
 		return err
 	case <-ctx.Done():
-		return ctx.Err()
+		if q.taken.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+		return <-q.err
 	}
 }
 
@@ -86,7 +93,10 @@ func (c *committer) run() {
 				break fill
 			}
 		}
-		c.commit(batch)
+		batch = slices.DeleteFunc(batch, func(q *queuedChange) bool { return !q.taken.CompareAndSwap(false, true) })
+		if len(batch) > 0 {
+			c.commit(batch)
+		}
 	}
 }
 

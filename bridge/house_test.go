@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,7 +37,8 @@ type house struct {
 	tim  *httptest.Server // the V2TIM API, likewise
 	db   *dbutil.Database
 	b    *Bridge
-	root *v2timtest.Client // an administrator
+	now  atomic.Pointer[Bridge] // the same, for the handlers
+	root *v2timtest.Client      // an administrator
 }
 
 const testAppID = 1400000001
@@ -58,8 +60,8 @@ func newHouse(t testing.TB, opts matrixtest.Options, change ...func(*config.Conf
 		fn(cfg)
 	}
 	h.cfg = cfg
-	h.mx = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.b.MatrixHandler().ServeHTTP(w, r) }))
-	h.tim = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.b.V2TIMHandler().ServeHTTP(w, r) }))
+	h.mx = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.now.Load().MatrixHandler().ServeHTTP(w, r) }))
+	h.tim = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.now.Load().V2TIMHandler().ServeHTTP(w, r) }))
 	registration, err := Registration(cfg)
 	require.NoError(t, err)
 	puppet, err := matrix.NewDoublePuppetRegistration("puppet", h.hs.Name(), "puppet-token")
@@ -87,6 +89,7 @@ func (h *house) start() {
 	h.b, err = New(h.cfg, h.db, log)
 	require.NoError(h.t, err)
 	require.NoError(h.t, h.b.Start(h.ctx))
+	h.now.Store(h.b)
 }
 
 func (h *house) stop() {
@@ -102,6 +105,16 @@ func (h *house) restart(meanwhile func()) {
 	if meanwhile != nil {
 		meanwhile()
 	}
+	h.start()
+}
+
+// stopAndChange stops the bridge, changes its database as another program would, and starts it anew.
+func (h *house) stopAndChange(change func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	require.NoError(h.t, h.b.Stop(ctx))
+	change()
+	require.NoError(h.t, h.db.Close())
 	h.start()
 }
 

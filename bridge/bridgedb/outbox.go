@@ -88,13 +88,3 @@ func (s *Store) MoveOutgoing(ctx context.Context, group receipts.GroupKey, room 
 	}
 	return nil
 }
-
-// HasOutgoing tells whether a message of the group is still on its way.
-func (s *Store) HasOutgoing(ctx context.Context, group receipts.GroupKey, seq receipts.MsgSeq) (bool, error) {
-	var has bool
-	err := s.db.QueryRow(ctx, "SELECT EXISTS(SELECT 1 FROM tim_outbox WHERE group_key=$1 AND seq=$2 AND redacts='')", group, seq).Scan(&has)
-	if err != nil {
-		return false, fmt.Errorf("failed to look for outgoing message: %w", err)
-	}
-	return has, nil
-}

@@ -10,6 +10,7 @@ import (
 
 	"go.mau.fi/util/dbutil"
 
+	"github.com/timbridge/timbridge/bridge/bridgedb"
 	"github.com/timbridge/timbridge/bridge/config"
 	"github.com/timbridge/timbridge/bridge/database"
 	"github.com/timbridge/timbridge/mapping"
@@ -31,8 +32,12 @@ func (p *program) importFile(ctx context.Context, opts *options, cfg *config.Con
 	if err != nil {
 		return databaseFailure(err)
 	}
-	store := mappingdb.New(db)
-	if err = store.Upgrade(ctx); err != nil {
+	store, own := mappingdb.New(db), bridgedb.New(db)
+	if err = errors.Join(store.Upgrade(ctx), own.Upgrade(ctx)); err == nil {
+		// What readers have claimed or acknowledged before is looked at again when the bridge starts.
+		err = own.SetValue(ctx, bridgedb.KeyImported, "yes")
+	}
+	if err != nil {
 		return errors.Join(databaseFailure(err), db.Close())
 	}
 	bar := newProgress(p.stderr, "Importing", size)
