@@ -25,8 +25,6 @@ const (
 	exitDamagedDatabase = 18
 	// exitStart: the bridge did not start, or stopped by itself.
 	exitStart = 15
-	// exitHomeserver: the homeserver does not accept our token.
-	exitHomeserver = 16
 	// exitDomain: -g with the domain of the example; exitRegistration: the
 	// registration cannot be written; exitSaveConfig: the config cannot.
 	exitDomain       = 20

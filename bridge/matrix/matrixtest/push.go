@@ -295,6 +295,7 @@ func (s *Server) PutTransaction(txnID string, body []byte) (status int, answer [
 	s.mu.Unlock()
 	if svc == nil {
 		s.t.Fatal("no application service with a URL")
+		return 0, nil
 	}
 	status, answer, err := s.put(s.closing, svc, svc.url, txnID, body)
 	if err != nil {
