@@ -17,8 +17,14 @@ import (
 func (s *session) memberEvent(ctx context.Context, g *mapping.Group, ev *matrix.Event, pos receipts.Pos) error {
 	mxid := id.UserID(*ev.StateKey)
 	membership := membershipOf(ev)
-	if mxid == s.b.bot() && (membership == "leave" || membership == "ban") {
-		zerolog.Ctx(ctx).Warn().Stringer("room_id", ev.RoomID).Str("group_id", g.GroupID).Msg("The bot was removed from a bridged room; invite it again or unmap the group")
+	if mxid == s.b.bot() {
+		switch membership {
+		case "leave", "ban":
+			zerolog.Ctx(ctx).Warn().Stringer("room_id", ev.RoomID).Str("group_id", g.GroupID).Msg("The bot was removed from a bridged room; invite it again or unmap the group")
+		case "invite":
+			room := ev.RoomID
+			s.after = append(s.after, func() { s.b.enterRoom(room) })
+		}
 	}
 	if s.b.ownBot(mxid) {
 		return nil
