@@ -188,25 +188,12 @@ func (b *Bridge) waitValue(ctx context.Context, key, want string) error {
 
 // checkRooms looks whether the bot is in every bridged room.
 func (b *Bridge) checkRooms(ctx context.Context, say sayFunc) {
-	for after := ""; ; {
-		groups, err := b.maps.Groups(ctx, after, 100)
-		if err != nil {
-			say("rooms", err, "", "the groups cannot be listed")
-			return
-		} else if len(groups) == 0 {
-			return
-		}
-		for _, g := range groups {
-			if g.RoomID == "" {
-				continue
-			}
-			say("room of "+g.GroupID, b.checkRoom(ctx, g), "the bot is in "+g.RoomID.String(), fmt.Sprintf("invite %s into %s", b.bot(), g.RoomID))
-		}
-		after = groups[len(groups)-1].GroupID
+	err := b.eachMapped(ctx, func(g mapping.Group) error {
+		_, err := b.hs.JoinedMembers(ctx, g.RoomID)
+		say("room of "+g.GroupID, err, "the bot is in "+g.RoomID.String(), fmt.Sprintf("invite %s into %s", b.bot(), g.RoomID))
+		return nil
+	})
+	if err != nil {
+		say("rooms", err, "", "the groups cannot be listed")
 	}
-}
-
-func (b *Bridge) checkRoom(ctx context.Context, g mapping.Group) error {
-	_, err := b.hs.JoinedMembers(ctx, g.RoomID)
-	return err
 }

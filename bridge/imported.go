@@ -13,7 +13,7 @@ import (
 func (b *Bridge) learnImported() {
 	imported, err := b.own.Value(b.ctx, bridgedb.KeyImported)
 	if err == nil && imported == "yes" {
-		if err = b.learnGroups(b.ctx); err == nil {
+		if err = b.eachMapped(b.ctx, func(g mapping.Group) error { return b.learnGroup(b.ctx, g.Key) }); err == nil {
 			err = b.commits.do(b.ctx, func(ctx context.Context, _ *session) error {
 				return b.own.SetValue(ctx, bridgedb.KeyImported, "")
 			})
@@ -21,24 +21,6 @@ func (b *Bridge) learnImported() {
 	}
 	if err != nil && b.ctx.Err() == nil {
 		b.log.Error().Err(err).Msg("Failed to go through imported messages; they are gone through at the next start")
-	}
-}
-
-func (b *Bridge) learnGroups(ctx context.Context) error {
-	for after := ""; ; {
-		groups, err := b.maps.Groups(ctx, after, 100)
-		if err != nil || len(groups) == 0 {
-			return err
-		}
-		for _, g := range groups {
-			if g.RoomID == "" {
-				continue
-			}
-			if err = b.learnGroup(ctx, g.Key); err != nil {
-				return err
-			}
-		}
-		after = groups[len(groups)-1].GroupID
 	}
 }
 

@@ -129,19 +129,7 @@ func (b *Bridge) markersOf(ctx context.Context, u mapping.User, room id.RoomID) 
 // refreshMembers asks the homeserver who is in a room and takes the answer. One at a time per room; failures are left to the next
 // occasion, since nothing depends on it but claims that wait.
 func (b *Bridge) refreshMembers(room id.RoomID) {
-	b.background("refresh "+room.String(), func(ctx context.Context) error {
-		mxids, err := b.hs.JoinedMembers(ctx, room)
-		if err != nil {
-			return fmt.Errorf("failed to list members of room: %w", err)
-		}
-		return b.commits.do(ctx, func(ctx context.Context, s *session) error {
-			g, err := s.groupOfRoom(ctx, room)
-			if err != nil || g == nil {
-				return err
-			}
-			return s.members(ctx, g, mxids)
-		})
-	})
+	b.background("refresh "+room.String(), func(ctx context.Context) error { return b.refresh(ctx, room) })
 }
 
 // acceptInvite joins a room to which the bot was invited, so that an operator can map it.
