@@ -15,10 +15,13 @@ import (
 // written. The first byte tells the forms apart, and each ID has exactly one
 // stored form: what is unique stored is unique written.
 const (
-	asText       = 0 // the ID follows
-	asURLHash    = 1 // "$" + 43 characters of unpadded URL-safe base64; 32 bytes follow (room versions 4 and up)
-	asStdHash    = 2 // same, of standard base64 (room version 3)
-	asThreeParts = 3 // "uint64-uint32-uint32"; 16 bytes follow
+	asText    = 0 // the ID follows
+	asURLHash = 1 // "$" + 43 characters of unpadded URL-safe base64; 32 bytes follow (room versions 4 and up)
+	asStdHash = 2 // same, of standard base64 (room version 3)
+	// asThreeParts is "tiny-time-random", a uint64 and two uint32; 16 bytes follow, time
+	// and random first: in the order of time a new message goes to the end of the index,
+	// where pages are full and in memory.
+	asThreeParts = 3
 	hashChars    = 43
 )
 
@@ -71,9 +74,9 @@ func packMsgID(msgID string) []byte {
 			if okA && okB && okC {
 				out := make([]byte, 1, 17)
 				out[0] = asThreeParts
-				out = binary.BigEndian.AppendUint64(out, a)
 				out = binary.BigEndian.AppendUint32(out, uint32(b))
-				return binary.BigEndian.AppendUint32(out, uint32(c))
+				out = binary.BigEndian.AppendUint32(out, uint32(c))
+				return binary.BigEndian.AppendUint64(out, a)
 			}
 		}
 	}
@@ -87,11 +90,11 @@ func unpackMsgID(b []byte) string {
 		return ""
 	case b[0] == asThreeParts && len(b) == 17:
 		out := make([]byte, 0, 42)
-		out = strconv.AppendUint(out, binary.BigEndian.Uint64(b[1:]), 10)
+		out = strconv.AppendUint(out, binary.BigEndian.Uint64(b[9:]), 10)
 		out = append(out, '-')
-		out = strconv.AppendUint(out, uint64(binary.BigEndian.Uint32(b[9:])), 10)
+		out = strconv.AppendUint(out, uint64(binary.BigEndian.Uint32(b[1:])), 10)
 		out = append(out, '-')
-		return string(strconv.AppendUint(out, uint64(binary.BigEndian.Uint32(b[13:])), 10))
+		return string(strconv.AppendUint(out, uint64(binary.BigEndian.Uint32(b[5:])), 10))
 	default:
 		return string(b[1:])
 	}
