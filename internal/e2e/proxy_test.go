@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -23,7 +24,7 @@ type proxy struct {
 	mu       sync.Mutex
 	kept     []transaction
 	failWhat string // the next transaction that contains this is answered with 502; "": none
-	failed   int
+	refused  []transaction
 }
 
 // transaction is what a homeserver sent.
@@ -68,7 +69,7 @@ func (p *proxy) take(rw http.ResponseWriter, r *http.Request) bool {
 	defer p.mu.Unlock()
 	if p.failWhat != "" && bytes.Contains(body, []byte(p.failWhat)) {
 		p.failWhat = ""
-		p.failed++
+		p.refused = append(p.refused, transaction{r.URL.Path, r.Header.Clone(), string(body)})
 		rw.WriteHeader(http.StatusBadGateway)
 		return false
 	}
@@ -83,11 +84,29 @@ func (p *proxy) failOnce(what string) {
 	p.failWhat = what
 }
 
-// failures is how many transactions have been failed.
-func (p *proxy) failures() int {
+// failed is nil when that many transactions have been answered with 502.
+func (p *proxy) failed(n int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.failed
+	if len(p.refused) != n {
+		return fmt.Errorf("%d transactions have failed", len(p.refused))
+	}
+	return nil
+}
+
+// lastFailed returns the last of them.
+func (p *proxy) lastFailed() transaction {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refused[len(p.refused)-1]
+}
+
+// has is nil when a transaction that contains what went through.
+func (p *proxy) has(what string) error {
+	if len(p.with(what)) == 0 {
+		return fmt.Errorf("no transaction has %s", what)
+	}
+	return nil
 }
 
 // with returns the transactions that went through and contain what.

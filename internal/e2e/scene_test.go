@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,6 +121,19 @@ func (s *scene) until(what string, cond func() error) {
 			require.NoError(s.t, err, "no time left to wait for %s", what)
 		}
 	}
+}
+
+// waitLog waits until a line of timbridge's log has all of these.
+func (s *scene) waitLog(parts ...string) {
+	s.t.Helper()
+	s.until("the log", func() error {
+		for line := range strings.Lines(s.b.logText()) {
+			if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
+				return nil
+			}
+		}
+		return fmt.Errorf("no line has %q", parts)
+	})
 }
 
 // within is the context of one wait.

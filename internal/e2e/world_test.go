@@ -53,7 +53,7 @@ func newWorld(t *testing.T, kind lab.Kind, names ...string) *world {
 		b := w.newBridge(t, filepath.Join(dir, name), name, port)
 		registrations = append(registrations, b.registration())
 	}
-	w.hs = lab.Run(t, kind, lab.Options{AppServices: registrations, Port: port, Dir: "/tmp/e2ehs-" + string(kind) + "-" + names[0]})
+	w.hs = lab.Run(t, kind, lab.Options{AppServices: registrations, Port: port})
 	t.Cleanup(func() { // before the homeserver ends
 		for _, b := range w.bridges {
 			b.stop(t)
@@ -147,5 +147,9 @@ func cases() []testCase {
 		{"BotComesBack", testBotComesBack},
 		{"LinkedUser", testLinkedUser},
 		{"UnlinkAndRelink", testUnlinkAndRelink},
+		{"Stopped", testStopped},
+		{"Killed", testKilled},
+		{"FailedTransaction", testFailedTransaction},
+		{"RepeatedTransactions", testRepeatedTransactions},
 	}
 }
