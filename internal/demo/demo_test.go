@@ -98,23 +98,58 @@ func TestKeep(t *testing.T) {
 		}
 	}
 	require.Equal(t, 6, commands)
-	// The function of env.sh, which README.md has too.
-	script.WriteString(`tim administrator timbridge/get_groups '{}'` + "\n")
-	cmd := exec.CommandContext(t.Context(), "sh", "-eu")
-	cmd.Stdin = strings.NewReader("RANDOM=1\n" + script.String()) // not every sh has it
-	answers, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(answers))
-	require.Equal(t, 3, bytes.Count(answers, []byte(`"code":0`)), string(answers))
-	require.Equal(t, 2, bytes.Count(answers, []byte(`"ErrorCode":0`)), string(answers))
-	require.Equal(t, 1, bytes.Count(answers, []byte(`"event_id"`)), string(answers))
-	require.NotContains(t, string(answers), "errcode")
+	answers := shell(t, script.String())
+	require.Equal(t, 3, strings.Count(answers, `"code":0`), answers)
+	require.Equal(t, 1, strings.Count(answers, `"ErrorCode":0`), answers)
+	require.Equal(t, 1, strings.Count(answers, `"event_id"`), answers)
+	require.NotContains(t, answers, "errcode")
 	require.Eventually(t, func() bool {
-		return strings.Contains(strings.Join(strings.Fields(out.String()), " "), `of carol: "hello"`) && strings.Count(out.String(), "m.read of @ben:localhost") == 1
+		shown := strings.Join(strings.Fields(out.String()), " ")
+		return strings.Contains(shown, `of carol: "hello"`) && strings.Contains(shown, "m.read of @ben:localhost")
 	}, time.Minute, 50*time.Millisecond, out)
+
+	sourced, _, _ := strings.Cut(script.String(), "\n")
+	readme, calls := readmeScript(t)
+	answers = shell(t, sourced+"\n"+readme)
+	fine := strings.Count(answers, `"code":0,`) + strings.Count(answers, `"ErrorCode":0`)
+	require.Equal(t, calls-2, fine, answers)
+	for _, code := range []string{"6017", "10061"} { // the two answers to the sample of the SDK's page
+		require.Equal(t, 1, strings.Count(answers, `"code":`+code), answers)
+	}
 
 	interrupt()
 	require.NoError(t, <-ended, out)
 	requireEmpty(t, folders)
+}
+
+// shell runs commands as somebody would type them, with the errors they end with.
+func shell(t *testing.T, script string) string {
+	cmd := exec.CommandContext(t.Context(), "sh", "-eu")
+	cmd.Dir = t.TempDir()
+	cmd.Stdin = strings.NewReader("RANDOM=1\n" + script) // not every sh has it
+	answers, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(answers))
+	return string(answers)
+}
+
+// readmeScript returns the calls of README.md as they stand there, and how many they are. What they need has been set by env.sh,
+// whose tim is that of README.md.
+func readmeScript(t *testing.T) (script string, calls int) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	require.Contains(t, strings.ReplaceAll(string(readme), "\n    ", "\n"), strings.ReplaceAll(timFunction, "\t", "    "))
+	for line := range strings.Lines(string(readme)) {
+		line, code := strings.CutPrefix(line, "    ")
+		call := strings.HasPrefix(line, "tim ")
+		if code && (call || strings.HasPrefix(line, "MSG=")) {
+			script += line
+		}
+		if code && call {
+			calls++
+		}
+	}
+	require.Equal(t, 11, calls)
+	return script, calls
 }
 
 // Ctrl-C in the middle is no failure, and leaves nothing behind either.

@@ -42,6 +42,13 @@ func (st *story) keep(ctx context.Context) error {
 	return st.watch(ctx)
 }
 
+// timFunction makes a call short. It stands in README.md too.
+const timFunction = `tim() { # tim USER SERVICE/COMMAND BODY
+	curl -sS "$TIM/v4/$2?sdkappid=$APP&identifier=$1&usersig=$(timbridge usersig "$1")&random=$RANDOM&contenttype=json" -d "$3"
+	echo
+}
+`
+
 // environment is a piece of shell that makes the examples work: in README.md too, which has its tim function from here.
 func (st *story) environment() string {
 	var b strings.Builder
@@ -62,11 +69,7 @@ func (st *story) environment() string {
 	set("ROOM2", string(st.rooms[lunch]))
 	set("LAST", string(st.lines[3].event))
 	fmt.Fprintf(&b, "timbridge() { %s -n -c %s \"$@\"; }\n", quote(st.house.binary), quote(st.house.path("config.yaml")))
-	b.WriteString(`tim() { # tim USER SERVICE/COMMAND BODY
-	curl -sS "$TIM/v4/$2?sdkappid=$APP&identifier=$1&usersig=$(timbridge usersig "$1")&random=$RANDOM&contenttype=json" -d "$3"
-	echo
-}
-`)
+	b.WriteString(timFunction)
 	return b.String()
 }
 
