@@ -46,7 +46,9 @@ type Bridge struct {
 	hs      *matrix.AppService
 	api     *v2tim.Server
 	hub     *hub
-	mapped  *broadcast
+	backend *v2tim.Backend // nil: nobody is told
+	mapped  *broadcast     // a message got its place, or somebody became a member
+	called  *broadcast     // there are callbacks
 	commits *committer
 	cursor  int64
 	stats   stats
@@ -80,7 +82,7 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger) (*Bridge, 
 		cfg: cfg, log: log, clock: time.Now, stampSenders: senders, policy: receipts.PolicyLatest,
 		db: db, maps: mappingdb.New(db), reads: receiptsdb.New(db), own: bridgedb.New(db),
 		states: sqlstatestore.NewSQLStateStore(db, nil, false),
-		mapped: newBroadcast(), running: make(map[string]struct{}),
+		mapped: newBroadcast(), called: newBroadcast(), running: make(map[string]struct{}),
 	}
 	if cfg.Matrix.Policy == config.PolicyContiguous {
 		b.policy = receipts.PolicyContiguous
@@ -112,6 +114,12 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger) (*Bridge, 
 	}, service{b}, admin{b}, b.hub)
 	if err != nil {
 		return nil, fmt.Errorf("failed to set up V2TIM API: %w", err)
+	}
+	if cfg.V2TIM.CallbackURL != "" {
+		b.backend, err = v2tim.NewBackend(cfg.V2TIM.CallbackURL, string(cfg.V2TIM.CallbackToken), cfg.Tencent.SDKAppID)
+		if err != nil {
+			return nil, fmt.Errorf("failed to set up v2tim.callback_url: %w", err)
+		}
 	}
 	b.markers, b.outbox, b.rooms = b.markerReconciler(), b.outboxReconciler(), b.roomReconciler()
 	b.commits = newCommitter(b)
@@ -157,6 +165,9 @@ func (b *Bridge) Start(ctx context.Context) error {
 	b.tasks.Go(b.sweep)
 	b.tasks.Go(b.enter)
 	b.tasks.Go(b.learnImported)
+	if b.backend != nil {
+		b.tasks.Go(b.tellBackend)
+	}
 	b.hs.SetReady(true)
 	return nil
 }

@@ -298,6 +298,9 @@ func (s *session) announce() {
 	if s.mapped {
 		s.b.mapped.broadcast()
 	}
+	if len(s.callbacks) > 0 {
+		s.b.called.broadcast()
+	}
 	if s.work {
 		s.b.wakeReconcilers()
 	}

@@ -37,6 +37,7 @@ const (
 	KeySyncToken   = "sync_token"   // where the bot's /sync goes on
 	KeyCursor      = "cursor"       // the last cursor given to a callback or new message
 	KeyCursorFloor = "cursor_floor" // cursors at or below it have been dropped
+	KeyBackend     = "backend"      // up to which cursor the app's backend has been told
 	KeyImported    = "imported"     // "yes" while an import has not been gone through
 	KeyProbeRoom   = "probe_room"   // the bot's own room for `timbridge check`
 	KeyProbeEvent  = "probe_event"  // the last probe event that came back in a transaction

@@ -174,6 +174,10 @@ type V2TIM struct {
 	CallbackCoalesce time.Duration `yaml:"callback_coalesce"`
 	// CallbackKeep is how long callbacks can be caught up with by cursor.
 	CallbackKeep time.Duration `yaml:"callback_keep"`
+	// CallbackURL, if set, is the app's backend: it gets every new reader as a
+	// Group.CallbackAfterReadReceipt, signed with CallbackToken if that is set.
+	CallbackURL   string `yaml:"callback_url"`
+	CallbackToken Secret `yaml:"callback_token"`
 }
 
 // RateLimit is a token bucket for each user.

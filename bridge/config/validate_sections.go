@@ -118,6 +118,9 @@ func (c *Config) checkV2TIM(found *findings) {
 	if v.CallbackKeep < time.Minute {
 		found.problem("v2tim.callback_keep", "has to be 1m or more")
 	}
+	if v.CallbackURL != "" {
+		checkURL(found, "v2tim.callback_url", v.CallbackURL)
+	}
 }
 
 func isWildcard(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -113,6 +114,11 @@ func (l location) dsn(readOnly bool) string {
 		query.Set("_txlock", "immediate")
 		query.Add("_pragma", "journal_mode(WAL)")
 		query.Add("_pragma", "synchronous(FULL)")
+		// Fewer, larger checkpoints: each writes every changed page once more.
+		query.Add("_pragma", "wal_autocheckpoint(4096)")
+	}
+	if !slices.ContainsFunc(l.pragmas, func(p string) bool { return strings.HasPrefix(p, "cache_size") }) {
+		query.Add("_pragma", "cache_size(-16384)") // KiB for each connection
 	}
 	query["_pragma"] = append(query["_pragma"], l.pragmas...)
 	return (&url.URL{Scheme: "file", Path: l.path, RawQuery: query.Encode()}).String()

@@ -66,42 +66,37 @@ func (s *Store) PutCallbacks(ctx context.Context, cs []Callback) error {
 
 // Callbacks returns at most limit callbacks of a user with a cursor above after,
 // in order of Cursor.
-func (s *Store) Callbacks(ctx context.Context, user receipts.UserKey, after int64, limit int) (cs []Callback, err error) {
+func (s *Store) Callbacks(ctx context.Context, user receipts.UserKey, after int64, limit int) ([]Callback, error) {
+	return s.callbacks(ctx, " WHERE user_key=$3 AND cursor>$1 ORDER BY cursor, group_key, seq LIMIT $2", after, max(limit, 0), int64(user))
+}
+
+// AllCallbacks returns at most limit callbacks of all users with a cursor above
+// after, in order of Cursor.
+func (s *Store) AllCallbacks(ctx context.Context, after int64, limit int) ([]Callback, error) {
+	return s.callbacks(ctx, " WHERE cursor>$1 ORDER BY cursor LIMIT $2", after, max(limit, 0))
+}
+
+func (s *Store) callbacks(ctx context.Context, where string, args ...any) (cs []Callback, err error) {
 	defer func() {
 		if err != nil {
-			cs, err = nil, fmt.Errorf("failed to read callbacks of user %d: %w", user, err)
+			cs, err = nil, fmt.Errorf("failed to read callbacks: %w", err)
 		}
 	}()
-	found, err := s.db.Query(ctx, "SELECT group_key, seq, cursor, at_ms FROM tim_callback"+
-		" WHERE user_key=$1 AND cursor>$2 ORDER BY cursor, group_key, seq LIMIT $3", int64(user), after, max(limit, 0))
+	found, err := s.db.Query(ctx, "SELECT user_key, group_key, seq, cursor, at_ms FROM tim_callback"+where, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, found.Close()) }()
 	for found.Next() {
-		c := Callback{User: user}
+		var c Callback
 		var at int64
-		if err = found.Scan(&c.Group, &c.Seq, &c.Cursor, &at); err != nil {
+		if err = found.Scan(&c.User, &c.Group, &c.Seq, &c.Cursor, &at); err != nil {
 			return nil, err
 		}
 		c.At = time.UnixMilli(at).UTC()
 		cs = append(cs, c)
 	}
 	return cs, found.Err()
-}
-
-// MaxCursor returns the highest cursor there is, 0 without any. It looks at every
-// callback: call it at start. Cursors that were dropped are not known any more, so
-// who numbers callbacks must keep his last number.
-func (s *Store) MaxCursor(ctx context.Context) (int64, error) {
-	var highest *int64
-	if err := s.db.QueryRow(ctx, "SELECT max(cursor) FROM tim_callback").Scan(&highest); err != nil {
-		return 0, fmt.Errorf("failed to read highest cursor: %w", err)
-	}
-	if highest == nil {
-		return 0, nil
-	}
-	return *highest, nil
 }
 
 // DropCallbacks removes the callbacks of changes before the given time, and returns the highest cursor among them (0 for none).

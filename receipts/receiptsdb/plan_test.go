@@ -25,6 +25,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		"SELECT room_id FROM tim_parked WHERE event_id IN ($1, $2)":                                            "tim_parked_event_idx",
 		"DELETE FROM tim_parked WHERE since_ms<$1":                                                             "tim_parked_since_idx",
 		"SELECT seq FROM tim_callback WHERE user_key=$1 AND cursor>$2 ORDER BY cursor, group_key, seq LIMIT 3": "tim_callback_cursor_idx",
+		"SELECT seq FROM tim_callback WHERE cursor>$1 ORDER BY cursor LIMIT $2":                                "tim_callback_all_idx",
 		"DELETE FROM tim_callback WHERE at_ms<$1":                                                              "tim_callback_at_idx",
 	}
 	for query, index := range tests {

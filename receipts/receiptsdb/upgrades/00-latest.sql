@@ -57,4 +57,5 @@ CREATE TABLE tim_callback (
 WITHOUT ROWID
 ;
 CREATE INDEX tim_callback_cursor_idx ON tim_callback (user_key, cursor);
+CREATE INDEX tim_callback_all_idx ON tim_callback (cursor);
 CREATE INDEX tim_callback_at_idx ON tim_callback (at_ms);
