@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"net"
@@ -117,8 +118,12 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 	conn, err := net.Dial("tcp", b.address)
 	require.NoError(t, err)
 	defer conn.Close()
-	_, err = conn.Write([]byte("PUT /_matrix/app/v1/transactions/1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hs-" + testSecret + "\r\nContent-Length: 100\r\n\r\n{"))
+	_, err = conn.Write([]byte("PUT /_matrix/app/v1/transactions/1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hs-" + testSecret + "\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"))
 	require.NoError(t, err)
+	// It asks for the body: the request is being handled.
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	require.NoError(t, err)
+	require.Contains(t, answer, "100 Continue")
 	require.NoError(t, b.cmd.Process.Signal(syscall.SIGTERM))
 	require.Eventually(t, func() bool { return strings.Contains(b.output.String(), `"Stopping"`) }, patience, 10*time.Millisecond)
 	select {
