@@ -71,31 +71,27 @@ func (b admin) MapGroup(ctx context.Context, req v2tim.MapGroupRequest) (resp v2
 // roomError is what the caller has to know when the homeserver says no.
 func roomError(err error, text string) error {
 	if temporary := (*matrix.TemporaryError)(nil); errors.As(err, &temporary) {
-		return err
+		// Dendrite says 500 to a room that it does not know, so that trying again may not be all there is to do.
+		return receipts.NewError(receipts.CodeGroupInternalError, "the homeserver failed, try again or look whether there is such a room ("+err.Error()+")")
 	}
 	return receipts.NewError(receipts.CodeGroupInvalidParameters, text+" ("+err.Error()+")")
 }
 
+// newGroup reads a request. What it does not say stays empty, see settle.
 func newGroup(req v2tim.MapGroupRequest) (g mapping.Group, err error) {
 	g = mapping.Group{GroupID: req.GroupId, RoomID: id.RoomID(req.RoomId), Type: req.Type, Name: req.Name, SeqSource: mapping.SeqSource(req.SeqSource), ToMatrix: true, ToTencent: true}
-	if g.Type == "" {
-		g.Type = "Public"
-	}
-	if g.SeqSource == "" {
-		g.SeqSource = mapping.SeqSourceOwn
-	}
 	if err = mapping.ValidateGroupID(g.GroupID); err != nil {
 		return g, err
 	}
 	switch g.SeqSource {
-	case mapping.SeqSourceOwn, mapping.SeqSourceStamped:
+	case "", mapping.SeqSourceOwn, mapping.SeqSourceStamped:
 	case mapping.SeqSourceCloud:
 		return g, fmt.Errorf("%w: SeqSource cloud needs tencent.mode cloud", mapping.ErrInvalid)
 	default:
 		return g, fmt.Errorf("%w: SeqSource is own or stamped", mapping.ErrInvalid)
 	}
 	switch g.Type {
-	case "Public", "Work", "Private", "Meeting", "ChatRoom", "AVChatRoom", "Community":
+	case "", "Public", "Work", "Private", "Meeting", "ChatRoom", "AVChatRoom", "Community":
 	default:
 		return g, fmt.Errorf("%w: Type is Public, Work, Meeting, AVChatRoom or Community", mapping.ErrInvalid)
 	}
@@ -105,12 +101,28 @@ func newGroup(req v2tim.MapGroupRequest) (g mapping.Group, err error) {
 	return g, mapping.ValidateRoomID(g.RoomID)
 }
 
+// settle fills in what the request has left open: as the group is known, else Public and numbered by us. A group that Tencent Cloud
+// has numbered goes on with us.
+func settle(g, before mapping.Group) mapping.Group {
+	if g.SeqSource == "" {
+		g.SeqSource = mapping.SeqSourceOwn
+		if before.SeqSource == mapping.SeqSourceStamped {
+			g.SeqSource = before.SeqSource
+		}
+	}
+	if g.Type == "" && before.Type == "" {
+		g.Type = "Public"
+	}
+	return g
+}
+
 func (s *session) mapGroup(ctx context.Context, g mapping.Group, present []id.UserID) (*mapping.Group, error) {
 	before, err := s.b.maps.GroupByID(ctx, g.GroupID)
 	if err != nil && !isNotFound(err) {
 		return nil, err
 	}
-	if before.RoomID == g.RoomID && before.Key != 0 { // the same again: only learn who is there
+	g = settle(g, before)
+	if before.RoomID == g.RoomID && before.Key != 0 && before.SeqSource == g.SeqSource { // the same again: only learn who is there
 		known, err := s.group(ctx, before.Key)
 		if err != nil {
 			return nil, err
