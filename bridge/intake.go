@@ -22,6 +22,7 @@ const intakeTimeout = 60 * time.Second
 func (b *Bridge) HandleTransaction(ctx context.Context, events []matrix.Event, rs []matrix.Receipt) error {
 	ctx, cancel := context.WithTimeout(ctx, intakeTimeout)
 	defer cancel()
+	events, rs = soundEvents(ctx, events), soundReceipts(ctx, rs)
 	return b.commits.do(ctx, func(ctx context.Context, s *session) error {
 		for start := 0; start < len(events); {
 			end := start + 1
@@ -41,6 +42,7 @@ func (b *Bridge) HandleTransaction(ctx context.Context, events []matrix.Event, r
 func (b *Bridge) HandleSync(ctx context.Context, nextBatch string, rs []matrix.Receipt) error {
 	ctx, cancel := context.WithTimeout(ctx, intakeTimeout)
 	defer cancel()
+	rs = soundReceipts(ctx, rs)
 	return b.commits.do(ctx, func(ctx context.Context, s *session) error {
 		if err := s.receipts(ctx, rs); err != nil {
 			return err
@@ -232,7 +234,8 @@ func (s *session) probed(ctx context.Context, rs []matrix.Receipt) error {
 	return nil
 }
 
-// usersOf finds or makes the users behind MXIDs: a ghost is a Tencent user, everyone else a linked user or an mx_ account.
+// usersOf finds or makes the users behind MXIDs: a ghost is a Tencent user, everyone else a linked user or an mx_ account. Whose
+// account cannot be, because somebody has its UserID, is left out.
 func (s *session) usersOf(ctx context.Context, mxids []id.UserID) (map[id.UserID]mapping.User, error) {
 	users, err := s.b.maps.UsersByMXID(ctx, mxids)
 	if err != nil {
@@ -251,8 +254,14 @@ func (s *session) usersOf(ctx context.Context, mxids []id.UserID) (map[id.UserID
 			} else if !isNotFound(err) {
 				return nil, err
 			}
+			if accountForm(userID) {
+				continue // anybody can invite a ghost of that name, and so take the name away from the Matrix user whose it is
+			}
 		}
-		if u, err = s.b.maps.EnsureUser(ctx, u); err != nil {
+		if u, err = s.b.maps.EnsureUser(ctx, u); refusedForGood(err) {
+			zerolog.Ctx(ctx).Warn().Err(err).Stringer("user_id", mxid).Msg("Ignoring Matrix user whose account cannot be made")
+			continue
+		} else if err != nil {
 			return nil, err
 		}
 		users[mxid] = u
@@ -261,6 +270,11 @@ func (s *session) usersOf(ctx context.Context, mxids []id.UserID) (map[id.UserID
 		s.users[u.Key] = u
 	}
 	return users, nil
+}
+
+// accountForm tells that a UserID looks like those of the accounts that stand for Matrix users.
+func accountForm(userID string) bool {
+	return strings.HasPrefix(userID, "mx_") && len(userID) == len(mapping.AccountID("@a:b"))
 }
 
 // foreignPuppet tells that a Matrix user is a puppet of a message bridge beside us. It stands for somebody who is counted on his own

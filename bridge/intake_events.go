@@ -53,7 +53,9 @@ func (s *session) roomEvents(ctx context.Context, events []matrix.Event) error {
 			continue
 		}
 		fresh = append(fresh, ev.ID)
-		if err = s.roomEvent(ctx, g, &ev, place); err != nil {
+		if err = s.roomEvent(ctx, g, &ev, place); refusedForGood(err) {
+			zerolog.Ctx(ctx).Error().Err(err).Str("group_id", g.GroupID).Stringer("event_id", ev.ID).Msg("Ignoring event that cannot be taken")
+		} else if err != nil {
 			return fmt.Errorf("failed to take event %s: %w", ev.ID, err)
 		}
 	}
@@ -281,7 +283,10 @@ func (s *session) redaction(ctx context.Context, g *mapping.Group, ev *matrix.Ev
 	if err != nil || places[ev.Redacts].RoomID != ev.RoomID {
 		return err // unknown, or of another room: the homeserver would not have applied it
 	}
-	if _, changed, err := s.b.maps.SetRecalled(ctx, ev.Redacts); err != nil || !changed {
+	_, changed, err := s.b.maps.SetRecalled(ctx, ev.Redacts)
+	if isNotFound(err) {
+		return nil // a reaction, say
+	} else if err != nil || !changed {
 		return err
 	}
 	delete(s.windows, g.Key)

@@ -141,7 +141,7 @@ func (s *session) tombstone(ctx context.Context, g *mapping.Group, ev *matrix.Ev
 	var content struct {
 		Replacement id.RoomID `json:"replacement_room"`
 	}
-	if json.Unmarshal(ev.Content, &content) != nil || content.Replacement == "" || content.Replacement == g.RoomID {
+	if json.Unmarshal(ev.Content, &content) != nil || mapping.ValidateRoomID(content.Replacement) != nil || content.Replacement == g.RoomID {
 		return nil
 	}
 	if other, err := s.groupOfRoom(ctx, content.Replacement); err != nil {
