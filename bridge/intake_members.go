@@ -183,6 +183,10 @@ func (s *session) leaveRoom(ctx context.Context, group mapping.GroupKey, old id.
 	if err := s.b.reads.ResetRoom(ctx, group); err != nil {
 		return err
 	}
+	if err := s.b.maps.ForgetPlaces(ctx, group); err != nil {
+		return err
+	}
+	clear(s.memberships)
 	for key := range s.rows {
 		if key.group == group {
 			delete(s.rows, key)
