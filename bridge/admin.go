@@ -145,6 +145,10 @@ func (s *session) mapGroup(ctx context.Context, g mapping.Group, present []id.Us
 	if err = s.ghostTasks(ctx, known.Key, known.RoomID); err != nil {
 		return nil, err
 	}
+	if err = s.b.own.MoveOutgoing(ctx, known.Key, known.RoomID); err != nil {
+		return nil, err
+	}
+	s.work = true
 	return known, s.members(ctx, known, present)
 }
 
@@ -181,6 +185,10 @@ func (b admin) UnmapGroup(ctx context.Context, req v2tim.UnmapGroupRequest) erro
 			return err
 		}
 		s.forgetGroup(g.Key)
+		// What waits to be sent waits for the next room: this one may become another group's.
+		if err = b.own.MoveOutgoing(ctx, g.Key, ""); err != nil {
+			return err
+		}
 		return s.leaveRoom(ctx, g.Key, room)
 	}))
 }

@@ -135,8 +135,13 @@ func (b *Bridge) outboxReconciler() *reconciler[bridgedb.Outgoing] {
 		due: func(ctx context.Context, limit int) ([]bridgedb.Outgoing, error) {
 			return b.own.DueOutgoing(ctx, b.clock(), limit)
 		},
-		next:  b.own.NextOutgoing,
-		key:   func(o bridgedb.Outgoing) string { return fmt.Sprint(o.Group, " ", o.User) },
+		next: b.own.NextOutgoing,
+		key: func(o bridgedb.Outgoing) string {
+			if o.Redacts != "" {
+				return o.TxnID
+			}
+			return fmt.Sprint(o.Group, " ", o.User)
+		},
 		do:    b.sendOutgoing,
 		clock: b.clock,
 		wake:  make(chan struct{}, 1),

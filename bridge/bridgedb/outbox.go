@@ -44,11 +44,12 @@ func (s *Store) PutOutgoing(ctx context.Context, o Outgoing) error {
 	return nil
 }
 
-// firstOfSender picks the oldest of each sender in each group: his messages keep their order.
-const firstOfSender = `NOT EXISTS (
+// firstOfSender picks what may be sent: of each sender in each group the oldest message, since his messages keep their order, and any
+// redaction, which keeps no message waiting. Messages without a room wait until their group has one again.
+const firstOfSender = `(o.redacts <> '' OR o.room_id <> '' AND NOT EXISTS (
 	SELECT 1 FROM tim_outbox earlier
-	WHERE earlier.group_key = o.group_key AND earlier.user_key = o.user_key AND earlier.seq < o.seq
-)`
+	WHERE earlier.group_key = o.group_key AND earlier.user_key = o.user_key AND earlier.seq < o.seq AND earlier.redacts = ''
+))`
 
 // DueOutgoing lists what is due by now, of each sender in each group only the oldest.
 func (s *Store) DueOutgoing(ctx context.Context, now time.Time, limit int) ([]Outgoing, error) {
@@ -80,7 +81,8 @@ func (s *Store) DropOutgoing(ctx context.Context, txnID string) error {
 	return nil
 }
 
-// MoveOutgoing sends a group's waiting messages to another room: the group has moved.
+// MoveOutgoing sends a group's waiting messages to another room: the group has moved. With an empty room they are held back: it has
+// none for now.
 func (s *Store) MoveOutgoing(ctx context.Context, group receipts.GroupKey, room id.RoomID) error {
 	_, err := s.db.Exec(ctx, "UPDATE tim_outbox SET room_id=$2 WHERE group_key=$1 AND redacts=''", group, room)
 	if err != nil {
