@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -189,7 +190,11 @@ func (b *Bridge) waitValue(ctx context.Context, key, want string) error {
 // checkRooms looks whether the bot is in every bridged room.
 func (b *Bridge) checkRooms(ctx context.Context, say sayFunc) {
 	err := b.eachMapped(ctx, func(g mapping.Group) error {
-		_, err := b.hs.JoinedMembers(ctx, g.RoomID)
+		// Synapse tells the bot who is in a room as long as one of our ghosts is.
+		members, err := b.hs.JoinedMembers(ctx, g.RoomID)
+		if err == nil && !slices.Contains(members, b.bot()) {
+			err = errors.New("it is not in the room")
+		}
 		say("room of "+g.GroupID, err, "the bot is in "+g.RoomID.String(), fmt.Sprintf("invite %s into %s", b.bot(), g.RoomID))
 		return nil
 	})
