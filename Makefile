@@ -16,11 +16,12 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 build: ## bin/timbridge, without C code
+	@echo "Building bin/timbridge (one to two minutes the first time) ..."
 	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "$(LDFLAGS)" -o bin/timbridge ./cmd/timbridge
 
 demo: build ## show it at work on a real Dendrite, step by step (KEEP=1 leaves it running)
 	@.ci/get-dendrite.sh
-	@go run ./internal/demo
+	@CGO_ENABLED=0 go run -trimpath ./internal/demo
 
 test: ## all tests, with real homeservers (up to 15 minutes the first time)
 	@.ci/test.sh

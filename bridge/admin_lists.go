@@ -242,7 +242,7 @@ func (s *session) newMapping(ctx context.Context, g *mapping.Group, want v2tim.M
 		}
 	}
 	if want.MsgId == "" {
-		m.MsgID = mapping.MsgID(want.From_Account, s.now, id.EventID(want.EventId))
+		m.MsgID = mapping.MsgID(want.From_Account, s.now, mapping.Random(id.EventID(want.EventId)))
 	}
 	return m, nil
 }

@@ -98,7 +98,7 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger) (*Bridge, 
 	}
 	b.hs, err = matrix.New(matrix.Config{
 		Registration: registration, HomeserverURL: cfg.Homeserver.Address, Domain: cfg.Homeserver.Domain,
-		BotLocalpart: cfg.AppService.Bot.Username, GhostPrefix: cfg.AppService.GhostPrefix(), DoublePuppet: puppets,
+		BotLocalpart: cfg.AppService.Bot.Username, GhostPrefix: cfg.AppService.GhostPrefix(), DoublePuppet: puppets, DoublePuppetURL: cfg.DoublePuppet.Servers,
 		Concurrency: cfg.Matrix.Concurrency, RequestTimeout: cfg.Homeserver.RequestTimeout, SyncInterval: cfg.Matrix.SyncInterval,
 	}, b.states, b, log)
 	if err != nil {

@@ -160,8 +160,8 @@ func (s *session) messageEvent(ctx context.Context, g *mapping.Group, ev *matrix
 			return err
 		}
 		m.Wants = receipts.WantsYes
-		m.MsgID = mapping.MsgID(sender.UserID, eventTime(ev, s.now), ev.ID)
 		m.Random, m.HasRandom = mapping.Random(ev.ID), true
+		m.MsgID = mapping.MsgID(sender.UserID, eventTime(ev, s.now), m.Random)
 	default:
 		if !stamped || !(s.b.hs.IsGhost(ev.Sender) || s.b.stampSenders.Match(ev.Sender.String())) {
 			return nil // its place is kept as a gap: it may be mapped later

@@ -79,9 +79,8 @@ func (s *session) sendMessage(ctx context.Context, group mapping.GroupKey, u map
 	if msg.NeedReadReceipt && !msg.OnlineUserOnly {
 		m.Wants = receipts.WantsYes
 	}
-	m.MsgID = mapping.MsgID(u.UserID, s.now, id.EventID(fmt.Sprintf("%s %d", g.GroupID, m.Seq)))
-	if !m.HasRandom {
-		m.Random, m.HasRandom = mapping.Random(id.EventID(m.MsgID)), true
+	if m.MsgID, err = s.msgID(ctx, g, u, &m); err != nil {
+		return sent, err
 	}
 	if _, err = s.b.maps.PutMessages(ctx, []mapping.Message{m}); err != nil {
 		return sent, err
@@ -97,6 +96,21 @@ func (s *session) sendMessage(ctx context.Context, group mapping.GroupKey, u map
 		}
 	}
 	return sentMessage(g, m), nil
+}
+
+// msgID names a message by its random, as Tencent does. An app that says none, or one with which the same user has named a message
+// in this very second (of another group), gets one of ours.
+func (s *session) msgID(ctx context.Context, g *mapping.Group, u mapping.User, m *mapping.Message) (string, error) {
+	ours := mapping.Random(id.EventID(fmt.Sprintf("%s %d", g.GroupID, m.Seq)))
+	if !m.HasRandom {
+		m.Random, m.HasRandom = ours, true
+	}
+	msgID := mapping.MsgID(u.UserID, s.now, m.Random)
+	taken, err := s.b.maps.MessagesByMsgID(ctx, []string{msgID})
+	if len(taken) > 0 {
+		msgID = mapping.MsgID(u.UserID, s.now, ours)
+	}
+	return msgID, err
 }
 
 func sentMessage(g *mapping.Group, m mapping.Message) v2tim.SentMessage {

@@ -49,8 +49,11 @@ func (s *session) callBack(ctx context.Context, group mapping.GroupKey, reader m
 	}
 	for _, m := range read {
 		sender := s.users[m.Sender]
-		// A Matrix user without a Tencent identity of his own has no app that could be called back.
-		if m.Wants != receipts.WantsYes || m.Sender == 0 || m.Sender == reader || sender.Kind == receipts.KindAccount {
+		if m.Wants != receipts.WantsYes || m.Sender == 0 || m.Sender == reader {
+			continue
+		}
+		// A Matrix user without a Tencent identity of his own has no app that could be called back, only a backend.
+		if sender.Kind == receipts.KindAccount && s.b.backend == nil {
 			continue
 		}
 		s.callbacks[callback{m.Sender, group, m.Seq}] = struct{}{}

@@ -16,12 +16,12 @@ const (
 	tinyIDSpan = 1 << 56            // 144115188075855872 + 2^56 still has 18 digits
 )
 
-// MsgID returns the message ID of an event that Tencent did not number, in the
+// MsgID returns the message ID of a message that Tencent did not number, in the
 // form of Tencent's own: "<number of the sender>-<unix seconds>-<random>". The
 // same arguments give the same ID for ever, so that handling an event again
-// changes nothing; two events share one only if SHA-256 agrees in 32 bits, for the
-// same sender in the same second. Times before 1970 count as 1970.
-func MsgID(senderUserID string, at time.Time, eventID id.EventID) string {
+// changes nothing; two messages share one only if they have the same random, from
+// the same sender in the same second. Times before 1970 count as 1970.
+func MsgID(senderUserID string, at time.Time, random uint32) string {
 	sum := sha256.Sum256([]byte("timbridge tinyid\x00" + senderUserID))
 	tiny := tinyIDBase + binary.BigEndian.Uint64(sum[:])%tinyIDSpan
 	b := make([]byte, 0, 42)
@@ -29,7 +29,7 @@ func MsgID(senderUserID string, at time.Time, eventID id.EventID) string {
 	b = append(b, '-')
 	b = strconv.AppendInt(b, max(at.Unix(), 0), 10)
 	b = append(b, '-')
-	b = strconv.AppendUint(b, uint64(Random(eventID)), 10)
+	b = strconv.AppendUint(b, uint64(random), 10)
 	return string(b)
 }
 

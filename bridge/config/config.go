@@ -123,6 +123,9 @@ type Matrix struct {
 
 // DoublePuppet lets timbridge act as real Matrix users (linked users).
 type DoublePuppet struct {
+	// Servers maps a server name other than homeserver.domain to the base URL of
+	// its client-server API.
+	Servers map[string]string `yaml:"servers"`
 	// Secrets maps a server name to "as_token:" and the token of a second
 	// registration on that server; use [DoublePuppet.Token].
 	Secrets map[string]Secret `yaml:"secrets"`

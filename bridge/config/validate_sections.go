@@ -33,12 +33,19 @@ func (c *Config) checkMatrix(found *findings) {
 	}
 	for _, server := range slices.Sorted(maps.Keys(c.DoublePuppet.Secrets)) {
 		key := joinKey("double_puppet.secrets", server)
-		if !isServerName(server) {
+		_, isToken := c.DoublePuppet.Token(server)
+		_, hasAddress := c.DoublePuppet.Servers[server]
+		switch {
+		case !isServerName(server):
 			found.problem(key, "%q is not a server name: give the part after the colon in user IDs", server)
-		}
-		if _, ok := c.DoublePuppet.Token(server); !ok {
+		case !isToken:
 			found.problem(key, `has to be "as_token:" followed by the as_token of the second registration on that server`)
+		case !hasAddress && server != c.Homeserver.Domain:
+			found.problem(key, "is another server than homeserver.domain: give its address in double_puppet.servers")
 		}
+	}
+	for _, server := range slices.Sorted(maps.Keys(c.DoublePuppet.Servers)) {
+		checkURL(found, joinKey("double_puppet.servers", server), c.DoublePuppet.Servers[server])
 	}
 }
 

@@ -49,6 +49,7 @@ func TestValidate(t *testing.T) {
 		"policy":             {func(c *Config) { c.Matrix.Policy = "newest" }, []string{"matrix.policy: \"newest\" is not known: use latest or contiguous"}},
 		"coalesce":           {func(c *Config) { c.Matrix.Coalesce = time.Hour }, []string{"matrix.coalesce"}},
 		"puppet secret":      {func(c *Config) { c.DoublePuppet.Secrets = map[string]Secret{"a.test": secretText} }, []string{"double_puppet.secrets.a.test: has to be \"as_token:\""}},
+		"puppet address":     {func(c *Config) { c.DoublePuppet.Secrets = map[string]Secret{"a.test": "as_token:x"} }, []string{"double_puppet.servers"}},
 		"puppet domain":      {func(c *Config) { c.DoublePuppet.Secrets = map[string]Secret{"@a:b": "as_token:x"} }, []string{"is not a server name"}},
 		"cloud":              {func(c *Config) { c.Tencent.Mode = ModeCloud }, []string{"tencent.mode: cloud comes with a later version"}},
 		"mode":               {func(c *Config) { c.Tencent.Mode = "" }, []string{"tencent.mode: \"\" is not known"}},

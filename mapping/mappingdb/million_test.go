@@ -63,7 +63,7 @@ func writeRecords(w io.Writer, n int) error {
 	for i := range n {
 		ev, at := eventAt(i), time.Unix(1_700_000_000+int64(i), 0)
 		fmt.Fprintf(out, `{"type":"message","group_id":"@TGS#%d","seq":%d,"event_id":"%s","msg_id":"%s","sender":"%s","random":%d,"wants":"yes","at":%d}`+"\n",
-			i/(n/manyGroups), i%(n/manyGroups)+1, ev, mapping.MsgID(senderAt(i*7), at, ev), senderAt(i*7), mapping.Random(ev), at.UnixMilli())
+			i/(n/manyGroups), i%(n/manyGroups)+1, ev, mapping.MsgID(senderAt(i*7), at, mapping.Random(ev)), senderAt(i*7), mapping.Random(ev), at.UnixMilli())
 	}
 	return out.Flush()
 }

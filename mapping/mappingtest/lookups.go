@@ -23,7 +23,7 @@ func (b *bench) many(g mapping.Group) []receipts.MsgSeq {
 	for i, spot := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
 		ns[i] = i + 1
 		ms[i] = message(g, receipts.MsgSeq(spot+1), i+1)
-		ms[i].MsgID = mapping.MsgID("bob", clock, event(i+1))
+		ms[i].MsgID = mapping.MsgID("bob", clock, mapping.Random(event(i+1)))
 		bySpot[i+1] = receipts.MsgSeq(spot + 1)
 	}
 	b.append(g.RoomID, ns...)
@@ -53,7 +53,7 @@ func testLookups(t *testing.T, open func(t *testing.T) *bench) {
 		}
 	})
 	t.Run("ByMsgID", func(t *testing.T) {
-		want := mapping.MsgID("bob", clock, event(3))
+		want := mapping.MsgID("bob", clock, mapping.Random(event(3)))
 		found, err := b.MessagesByMsgID(b.ctx, []string{want, want, "", "nonsense", "1-2", "01-2-3"})
 		require.NoError(t, err)
 		require.Len(t, found, 1)
