@@ -75,7 +75,7 @@ func (b *Bridge) claimMarkers(ctx context.Context, due []marker) (todo []marker,
 }
 
 func (s *session) claimMarker(ctx context.Context, d marker) (m marker, ok bool, err error) {
-	row, _, err := s.reader(ctx, d.group, d.user)
+	row, membership, err := s.reader(ctx, d.group, d.user)
 	if err != nil || row.Due.IsZero() {
 		return m, false, err
 	}
@@ -89,7 +89,8 @@ func (s *session) claimMarker(ctx context.Context, d marker) (m marker, ok bool,
 	}
 	s.save(row)
 	row.Due = time.Time{}
-	if g.RoomID == "" || !g.ToMatrix || u.Kind == receipts.KindAccount || u.MXID == "" {
+	gone := u.Kind == receipts.KindGhost && !membership.IsMember() // not in the room; coming back looks again
+	if gone || g.RoomID == "" || !g.ToMatrix || u.Kind == receipts.KindAccount || u.MXID == "" {
 		row.Attempts = 0
 		return m, false, nil
 	}
