@@ -49,12 +49,16 @@ func (b admin) MapGroup(ctx context.Context, req v2tim.MapGroupRequest) (resp v2
 	if err = b.hs.JoinBot(ctx, g.RoomID); err != nil {
 		return resp, roomError(err, fmt.Sprintf("the bot %s cannot join the room: invite it first", b.bot()))
 	}
+	asOf, err := b.maps.Head(ctx, g.RoomID)
+	if err != nil {
+		return resp, err
+	}
 	present, err := b.hs.JoinedMembers(ctx, g.RoomID)
 	if err != nil {
 		return resp, roomError(err, "the bot cannot see who is in the room")
 	}
 	err = b.commits.do(ctx, func(ctx context.Context, s *session) error {
-		mapped, err := s.mapGroup(ctx, g, present)
+		mapped, err := s.mapGroup(ctx, g, present, asOf)
 		if err != nil {
 			return err
 		}
@@ -116,7 +120,7 @@ func settle(g, before mapping.Group) mapping.Group {
 	return g
 }
 
-func (s *session) mapGroup(ctx context.Context, g mapping.Group, present []id.UserID) (*mapping.Group, error) {
+func (s *session) mapGroup(ctx context.Context, g mapping.Group, present []id.UserID, asOf receipts.Pos) (*mapping.Group, error) {
 	before, err := s.b.maps.GroupByID(ctx, g.GroupID)
 	if err != nil && !isNotFound(err) {
 		return nil, err
@@ -127,7 +131,7 @@ func (s *session) mapGroup(ctx context.Context, g mapping.Group, present []id.Us
 		if err != nil {
 			return nil, err
 		}
-		return known, s.members(ctx, known, present)
+		return known, s.members(ctx, known, present, asOf)
 	}
 	if g.LinkedPos, err = s.b.maps.Head(ctx, g.RoomID); err != nil {
 		return nil, err
@@ -149,7 +153,7 @@ func (s *session) mapGroup(ctx context.Context, g mapping.Group, present []id.Us
 		return nil, err
 	}
 	s.work = true
-	return known, s.members(ctx, known, present)
+	return known, s.members(ctx, known, present, asOf)
 }
 
 // UnmapGroup implements v2tim.Admin. What was read and who belongs to the group on the Tencent side stays.

@@ -58,6 +58,10 @@ func (b *Bridge) refreshAll(ctx context.Context) error {
 
 // refresh asks the homeserver who is in a room and takes the answer.
 func (b *Bridge) refresh(ctx context.Context, room id.RoomID) error {
+	asOf, err := b.maps.Head(ctx, room)
+	if err != nil {
+		return err
+	}
 	mxids, err := b.hs.JoinedMembers(ctx, room)
 	if errors.Is(err, matrix.ErrForbidden) { // an imported group, or an invitation that was missed
 		if err = b.hs.JoinBot(ctx, room); err == nil {
@@ -72,7 +76,7 @@ func (b *Bridge) refresh(ctx context.Context, room id.RoomID) error {
 		if err != nil || g == nil {
 			return err
 		}
-		return s.members(ctx, g, mxids)
+		return s.members(ctx, g, mxids, asOf)
 	})
 }
 

@@ -39,6 +39,9 @@ func (s *session) memberEvent(ctx context.Context, g *mapping.Group, ev *matrix.
 	}
 	switch membership {
 	case "join":
+		if u.Kind == receipts.KindGhost {
+			return s.ghostJoined(ctx, g, u)
+		}
 		return s.memberJoined(ctx, g, u, pos, true)
 	case "leave", "ban":
 		// A ghost leaves by itself only when we told it to, which the membership knows already. Removed by somebody else,
@@ -57,14 +60,30 @@ func (s *session) memberJoined(ctx context.Context, g *mapping.Group, u mapping.
 		return err
 	}
 	if !changed {
-		// Nothing new about the group; but a ghost that was refused before may be let in now.
-		row, _, err := s.reader(ctx, g.Key, u.Key)
-		if err == nil && u.Kind != receipts.KindAccount && row.Latest > row.Shown {
-			s.due(row)
-		}
-		return err
+		return s.letIn(ctx, g, u)
 	}
 	return s.joined(ctx, g, u)
+}
+
+// letIn looks at the marker of somebody who was a member already: he may have been refused before and be let in now.
+func (s *session) letIn(ctx context.Context, g *mapping.Group, u mapping.User) error {
+	row, _, err := s.reader(ctx, g.Key, u.Key)
+	if err == nil && u.Kind != receipts.KindAccount && row.Latest > row.Shown {
+		s.due(row)
+	}
+	return err
+}
+
+// ghostJoined hears that a ghost is in the room. That makes no member: it is there because its user is in the group, not the other way
+// round. Should he have left meanwhile, it goes again.
+func (s *session) ghostJoined(ctx context.Context, g *mapping.Group, u mapping.User) error {
+	_, membership, err := s.reader(ctx, g.Key, u.Key)
+	if err != nil {
+		return err
+	} else if !membership.IsMember() {
+		return s.roomTask(ctx, g.RoomID, u.Key)
+	}
+	return s.letIn(ctx, g, u)
 }
 
 func (s *session) memberLeft(ctx context.Context, g *mapping.Group, u mapping.User, pos receipts.Pos) error {
@@ -79,9 +98,12 @@ func (s *session) strangers(g *mapping.Group, u mapping.User) {
 	s.after = append(s.after, func() { s.b.refreshMembers(room) })
 }
 
-// members takes a full list of who is in the room, as the homeserver gives it. Who was not known as a member joined at an
-// unknown time, so the place of the linking stands in.
-func (s *session) members(ctx context.Context, g *mapping.Group, mxids []id.UserID) error {
+// members takes a full list of who is in the room, as the homeserver gave it when it was asked; asOf is the room's head before that.
+// What is known of later places is newer than the list and stays.
+//
+// Who was not known as a member has joined somewhere before. He begins at asOf and not at the place of the linking: his join may still
+// be on its way to us, and what he finds in the room then was not said to him. Where that place is not known the rules have a window.
+func (s *session) members(ctx context.Context, g *mapping.Group, mxids []id.UserID, asOf receipts.Pos) error {
 	var list []id.UserID
 	for _, mxid := range mxids {
 		if !s.b.ownBot(mxid) {
@@ -92,6 +114,14 @@ func (s *session) members(ctx context.Context, g *mapping.Group, mxids []id.User
 	if err != nil {
 		return err
 	}
+	current, err := s.b.maps.Members(ctx, g.Key)
+	if err != nil {
+		return err
+	}
+	known := make(map[mapping.UserKey]receipts.Membership, len(current))
+	for _, m := range current {
+		known[m.User.Key] = m.Membership
+	}
 	present := make(map[mapping.UserKey]bool)
 	for _, mxid := range list {
 		u := users[mxid]
@@ -99,16 +129,19 @@ func (s *session) members(ctx context.Context, g *mapping.Group, mxids []id.User
 			continue
 		}
 		present[u.Key] = true
-		if u.Kind == receipts.KindGhost {
-			continue // in the group by the word of the Tencent side only
+		switch membership := known[u.Key]; {
+		case u.Kind == receipts.KindGhost: // in the group by the word of the Tencent side only
+		case membership.IsMember():
+			if u.Kind == receipts.KindLinked {
+				err = s.letIn(ctx, g, u)
+			}
+		case changedAfter(membership, asOf): // he has left since
+		default:
+			err = s.memberJoined(ctx, g, u, asOf, g.LinkedPosKnown)
 		}
-		if err = s.memberJoined(ctx, g, u, 0, false); err != nil {
+		if err != nil {
 			return err
 		}
-	}
-	current, err := s.b.maps.Members(ctx, g.Key)
-	if err != nil {
-		return err
 	}
 	head, err := s.b.maps.Head(ctx, g.RoomID)
 	if err != nil {
@@ -121,6 +154,8 @@ func (s *session) members(ctx context.Context, g *mapping.Group, mxids []id.User
 			if err = s.roomTask(ctx, g.RoomID, m.User.Key); err != nil {
 				return err
 			}
+		case m.User.Kind == receipts.KindLinked: // a member by the word of the Tencent side too
+		case changedAfter(m.Membership, asOf): // he has joined since
 		default:
 			if err = s.memberLeft(ctx, g, m.User, head); err != nil {
 				return err
@@ -128,6 +163,16 @@ func (s *session) members(ctx context.Context, g *mapping.Group, mxids []id.User
 		}
 	}
 	return nil
+}
+
+// changedAfter tells whether somebody joined or left at a place of the room above pos.
+func changedAfter(membership receipts.Membership, pos receipts.Pos) bool {
+	for _, stay := range membership {
+		if stay.JoinedPosKnown && stay.JoinedPos > pos || stay.Left && stay.LeftPos > pos {
+			return true
+		}
+	}
+	return false
 }
 
 // roomTask asks for a look at whether a ghost is in the room if and only if it should be.
