@@ -114,6 +114,7 @@ func testLinkedUser(t *testing.T, w *world) {
 
 	// A linked user's own marker never passes what he has not read.
 	three, four := g.send(bob, "three"), g.send(bob, "four")
+	g.post(ann, "by now timbridge knows where both stand in the room")
 	g.ack(alice, four)
 	g.waitCounts(bob, four, 1, 1)
 	g.ack(alice, three)
