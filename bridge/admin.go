@@ -256,7 +256,7 @@ func (s *session) addMembers(ctx context.Context, g *mapping.Group, list []v2tim
 
 // tencentUser finds a Tencent user or makes one, with his ghost's name.
 func (s *session) tencentUser(ctx context.Context, userID string) (mapping.User, error) {
-	u, err := s.b.maps.UserByID(ctx, userID)
+	u, err := s.b.person(ctx, userID)
 	if isNotFound(err) {
 		u, err = s.b.maps.EnsureUser(ctx, mapping.User{
 			UserID: userID, Kind: receipts.KindGhost, MXID: mapping.GhostMXID(s.b.cfg.AppService.GhostPrefix(), userID, s.b.cfg.Homeserver.Domain),
@@ -286,7 +286,7 @@ func (b admin) DeleteGroupMember(ctx context.Context, req v2tim.DeleteGroupMembe
 			}
 		}
 		for _, userID := range req.MemberToDel_Account {
-			u, err := b.maps.UserByID(ctx, userID)
+			u, err := b.person(ctx, userID)
 			if isNotFound(err) {
 				continue
 			} else if err != nil {

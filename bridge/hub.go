@@ -101,7 +101,7 @@ func (h *hub) Read(ctx context.Context, user, after string, limit int) (v2tim.Ev
 		return v2tim.EventBatch{}, err
 	}
 	batch := v2tim.EventBatch{Cursor: after}
-	u, err := h.b.maps.UserByID(ctx, user)
+	u, err := h.b.person(ctx, user)
 	if isNotFound(err) {
 		return batch, nil // nobody has told us of this user yet
 	} else if err != nil {

@@ -226,9 +226,10 @@ func (s *session) ownSendBack(ctx context.Context, g *mapping.Group, ev *matrix.
 	if err = s.b.maps.PlaceMessage(ctx, g.Key, m.Seq, ev.RoomID, ev.ID, place.Pos); err != nil {
 		return false, err
 	}
-	if err = s.b.own.DropOutgoing(ctx, messageTxnID(g.Key, m.Seq, m.Sender)); err != nil {
+	if err = s.b.own.DropMessage(ctx, g.Key, m.Seq); err != nil {
 		return false, err
 	}
+	s.work = true // the sender's next one may go
 	m.Pos, m.EventID = place.Pos, ev.ID.String()
 	return true, s.messagesLearnt(ctx, g, []receipts.Message{m.Message}, false)
 }

@@ -23,7 +23,7 @@ const sameRandomFor = 5 * time.Minute
 // SendMessage implements v2tim.Service: the message gets its seq and msgID and is durable before the answer; the room gets it
 // from the outbox.
 func (b service) SendMessage(ctx context.Context, caller string, msg v2tim.OutgoingMessage) (sent v2tim.SentMessage, err error) {
-	u, err := b.maps.UserByID(ctx, caller)
+	u, err := b.person(ctx, caller)
 	if err != nil && !isNotFound(err) {
 		return sent, err
 	}
@@ -199,11 +199,10 @@ func (b *Bridge) sendOutgoing(ctx context.Context, o bridgedb.Outgoing) {
 }
 
 func (b *Bridge) trySend(ctx context.Context, o bridgedb.Outgoing) (id.EventID, error) {
-	users, err := b.maps.UsersByKey(ctx, []mapping.UserKey{o.User})
+	sender, err := b.personByKey(ctx, o.User) // he may have been linked since
 	if err != nil {
 		return "", err
 	}
-	sender := users[o.User]
 	if o.Redacts != "" { // his own event: nobody needs a right for that
 		return b.hs.Redact(ctx, sender.MXID, o.RoomID, o.Redacts, o.TxnID)
 	}

@@ -23,7 +23,7 @@ type service struct {
 
 // SendMessageReadReceipts implements v2tim.Service. Steps 4 to 8 of the order of checks; the adapter has done the others.
 func (b service) SendMessageReadReceipts(ctx context.Context, caller string, ids []string) error {
-	u, err := b.maps.UserByID(ctx, caller)
+	u, err := b.person(ctx, caller)
 	if err != nil && !isNotFound(err) {
 		return err
 	}
@@ -38,6 +38,24 @@ func (b service) SendMessageReadReceipts(ctx context.Context, caller string, ids
 	return b.acknowledge(ctx, u, req)
 }
 
+// person finds the user behind a UserID. The account of a Matrix user who has been linked is the linked user: what he does by that name
+// is his own.
+func (b *Bridge) person(ctx context.Context, userID string) (mapping.User, error) {
+	u, err := b.maps.UserByID(ctx, userID)
+	if err != nil || u.AliasOf == 0 {
+		return u, err
+	}
+	return b.personByKey(ctx, u.AliasOf)
+}
+
+func (b *Bridge) personByKey(ctx context.Context, key mapping.UserKey) (mapping.User, error) {
+	users, err := b.maps.UsersByKey(ctx, []mapping.UserKey{key})
+	if err != nil || users[key].AliasOf == 0 {
+		return users[key], err
+	}
+	return b.personByKey(ctx, users[key].AliasOf)
+}
+
 // acknowledge merges what a user has read on the Tencent side and returns after the commit. What adds nothing costs none.
 func (b service) acknowledge(ctx context.Context, u mapping.User, req receipts.Request) error {
 	key := mapping.GroupKey(req.Group)
@@ -49,6 +67,10 @@ func (b service) acknowledge(ctx context.Context, u mapping.User, req receipts.R
 		return nil
 	}
 	return b.commits.do(ctx, func(ctx context.Context, s *session) error {
+		u, err := s.personOf(ctx, u.Key) // he may have been linked since
+		if err != nil {
+			return err
+		}
 		row, _, err := s.reader(ctx, key, u.Key)
 		if err != nil {
 			return err
@@ -157,7 +179,7 @@ func (b *Bridge) readers(ctx context.Context, group mapping.GroupKey) ([]receipt
 
 // GetMessageReadReceipts implements v2tim.Service.
 func (b service) GetMessageReadReceipts(ctx context.Context, caller string, ids []string) ([]v2tim.MessageReceipt, error) {
-	u, err := b.maps.UserByID(ctx, caller)
+	u, err := b.person(ctx, caller)
 	if err != nil && !isNotFound(err) {
 		return nil, err
 	}
@@ -190,7 +212,7 @@ func (b service) GetMessageReadReceipts(ctx context.Context, caller string, ids 
 
 // GetGroupMessageReadMemberList implements v2tim.Service.
 func (b service) GetGroupMessageReadMemberList(ctx context.Context, caller, messageID string, filter int, nextSeq uint64, count int) (list v2tim.MemberList, err error) {
-	u, err := b.maps.UserByID(ctx, caller)
+	u, err := b.person(ctx, caller)
 	if err != nil && !isNotFound(err) {
 		return list, err
 	}
@@ -233,7 +255,7 @@ func (b service) GroupMsgReceipt(ctx context.Context, groupID, fromAccount strin
 	if err != nil {
 		return err
 	}
-	u, err := b.maps.UserByID(ctx, fromAccount)
+	u, err := b.person(ctx, fromAccount)
 	if err != nil && !isNotFound(err) {
 		return err
 	}

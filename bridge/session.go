@@ -113,6 +113,15 @@ func (s *session) user(ctx context.Context, key mapping.UserKey) (mapping.User, 
 	return s.users[key], nil
 }
 
+// personOf is the user with a key, or the linked user whose alias he has become.
+func (s *session) personOf(ctx context.Context, key mapping.UserKey) (mapping.User, error) {
+	u, err := s.user(ctx, key)
+	if err != nil || u.AliasOf == 0 {
+		return u, err
+	}
+	return s.user(ctx, u.AliasOf)
+}
+
 func (s *session) loadUsers(ctx context.Context, keys []mapping.UserKey) error {
 	var missing []mapping.UserKey
 	for _, key := range keys {

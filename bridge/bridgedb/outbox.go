@@ -81,6 +81,15 @@ func (s *Store) DropOutgoing(ctx context.Context, txnID string) error {
 	return nil
 }
 
+// DropMessage removes a message that has come back from the homeserver.
+func (s *Store) DropMessage(ctx context.Context, group receipts.GroupKey, seq receipts.MsgSeq) error {
+	_, err := s.db.Exec(ctx, "DELETE FROM tim_outbox WHERE group_key=$1 AND seq=$2 AND redacts=''", group, seq)
+	if err != nil {
+		return fmt.Errorf("failed to delete outgoing message: %w", err)
+	}
+	return nil
+}
+
 // MoveOutgoing sends a group's waiting messages to another room: the group has moved. With an empty room they are held back: it has
 // none for now.
 func (s *Store) MoveOutgoing(ctx context.Context, group receipts.GroupKey, room id.RoomID) error {
