@@ -12,26 +12,33 @@ import (
 	"github.com/timbridge/timbridge/bridge/bridgedb"
 	"github.com/timbridge/timbridge/bridge/matrix"
 	"github.com/timbridge/timbridge/mapping"
+	"github.com/timbridge/timbridge/receipts"
 	"github.com/timbridge/timbridge/receipts/receiptsdb"
 )
 
 const (
 	parkedPoll = 2 * time.Second
-	parkedPage = 50
+	parkedPage = 500
 	// parkedAsk is how long until the homeserver is asked again about an event that it knows and we cannot place.
 	parkedAsk = time.Hour
 )
 
-// watchParked finds out about receipts whose event did not come by itself.
+// place names an event in a room: what a receipt says, whether the event is there or not.
+type place struct {
+	room, event string
+}
+
+// watchParked finds out about receipts whose event did not come by itself. All that wait for one event are placed together.
 func (b *Bridge) watchParked() {
-	asked := make(map[string]time.Time) // by event; when it may be asked about again
+	asked := make(map[receiptsdb.Parked]time.Time) // when it may be asked about again
 	for sleep(b.ctx, parkedPoll) {
 		now := b.clock()
-		for event, until := range asked {
+		for p, until := range asked {
 			if until.Before(now) {
-				delete(asked, event)
+				delete(asked, p)
 			}
 		}
+		// Those asked about are still in the list.
 		list, err := b.reads.ParkedOlder(b.ctx, now.Add(-b.cfg.Bridge.EventWait), parkedPage+len(asked))
 		if err != nil {
 			if b.ctx.Err() == nil {
@@ -39,30 +46,45 @@ func (b *Bridge) watchParked() {
 			}
 			continue
 		}
+		waiting := make(map[place][]receiptsdb.Parked)
+		var order []place
 		for _, p := range list {
-			if _, done := asked[p.EventID]; done || b.ctx.Err() != nil {
+			if _, done := asked[p]; done {
 				continue
 			}
-			asked[p.EventID] = now.Add(parkedAsk)
-			if err = b.placeParked(b.ctx, p); err != nil && b.ctx.Err() == nil {
-				b.log.Warn().Err(err).Str("event_id", p.EventID).Str("room_id", p.RoomID).Msg("Failed to find the place of a receipt's event")
-				asked[p.EventID] = now.Add(time.Minute)
+			event := place{p.RoomID, p.EventID}
+			if waiting[event] == nil {
+				order = append(order, event)
+			}
+			waiting[event] = append(waiting[event], p)
+		}
+		for _, event := range order {
+			if b.ctx.Err() != nil {
+				return
+			}
+			again := now.Add(parkedAsk)
+			if err = b.placeParked(b.ctx, event, waiting[event]); err != nil && b.ctx.Err() == nil {
+				b.log.Warn().Err(err).Str("event_id", event.event).Str("room_id", event.room).Msg("Failed to find the place of a receipt's event")
+				again = now.Add(time.Minute)
+			}
+			for _, p := range waiting[event] {
+				asked[p] = again
 			}
 		}
 	}
 }
 
-// placeParked asks the homeserver where an unknown event stands, and takes the receipt as one on the nearest event before it that
-// we know. It stays parked: should the event itself still come, the receipt gets its true place.
-func (b *Bridge) placeParked(ctx context.Context, p receiptsdb.Parked) error {
-	room := id.RoomID(p.RoomID)
-	around, err := b.hs.Surroundings(ctx, room, id.EventID(p.EventID))
+// placeParked asks the homeserver where an unknown event stands, and takes the receipts as ones on the nearest event before it that
+// we know. They stay parked: should the event itself still come, they get their true place.
+func (b *Bridge) placeParked(ctx context.Context, event place, parked []receiptsdb.Parked) error {
+	room := id.RoomID(event.room)
+	around, err := b.hs.Surroundings(ctx, room, id.EventID(event.event))
 	switch {
 	case errors.Is(err, matrix.ErrNotFound):
-		b.stats.foreignReceipts.Add(1)
-		zerolog.Ctx(ctx).Warn().Str("room_id", p.RoomID).Str("event_id", p.EventID).Str("user_id", p.UserID).
-			Msg("Dropping receipt on an event that is not in its room")
-		return b.commits.do(ctx, func(ctx context.Context, s *session) error { return b.reads.Unpark(ctx, p) })
+		b.stats.foreignReceipts.Add(int64(len(parked)))
+		zerolog.Ctx(ctx).Warn().Str("room_id", event.room).Str("event_id", event.event).Int("receipts", len(parked)).
+			Msg("Dropping receipts on an event that is not in its room")
+		return b.commits.do(ctx, func(ctx context.Context, s *session) error { return b.reads.Unpark(ctx, parked...) })
 	case err != nil:
 		return err
 	}
@@ -75,14 +97,26 @@ func (b *Bridge) placeParked(ctx context.Context, p receiptsdb.Parked) error {
 		if err != nil || !ok {
 			return err
 		}
-		users, err := s.usersOf(ctx, []id.UserID{id.UserID(p.UserID)})
+		// The place is borrowed, the thread is the event's own.
+		place.Thread = around.Event.ThreadRoot
+		mxids := make([]id.UserID, len(parked))
+		for i, p := range parked {
+			mxids[i] = id.UserID(p.UserID)
+		}
+		users, err := s.usersOf(ctx, mxids)
 		if err != nil {
 			return err
 		}
-		r := unpark(p)
-		// The place is borrowed, the thread is the event's own.
-		place.Thread = around.Event.ThreadRoot
-		return s.locatedReceipts(ctx, []located{{group: g, user: users[r.UserID], place: place, scope: scopeOf(r, place), push: r.Pushed}})
+		var found []located
+		for _, p := range parked {
+			r := unpark(p)
+			u := users[r.UserID]
+			if u.Kind == receipts.KindGhost || u.MXID != r.UserID || b.foreignPuppet(u) {
+				continue // of a ghost it says nothing, unless it was shown at its true place
+			}
+			found = append(found, located{group: g, user: u, place: place, scope: scopeOf(r, place), push: r.Pushed})
+		}
+		return s.locatedReceipts(ctx, found)
 	})
 }
 
