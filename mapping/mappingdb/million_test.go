@@ -220,7 +220,7 @@ func BenchmarkArrive(b *testing.B) {
 					return err
 				}
 				m := mapping.Message{Group: g.Key, RoomID: g.RoomID, Random: mapping.Random(ev), HasRandom: true}
-				m.Pos, m.EventID, m.MsgID, m.Sender, m.Wants, m.At = places[0].Pos, ev.String(), mapping.MsgID(u.UserID, at, ev), u.Key, receipts.WantsYes, at
+				m.Pos, m.EventID, m.MsgID, m.Sender, m.Wants, m.At = places[0].Pos, ev.String(), mapping.MsgID(u.UserID, at, mapping.Random(ev)), u.Key, receipts.WantsYes, at
 				if m.Seq, err = s.NextSeq(ctx, g.Key); err != nil {
 					return err
 				} else if _, err = s.PutMessages(ctx, []mapping.Message{m}); err != nil {
