@@ -1,12 +1,14 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -94,9 +96,12 @@ func (h *hub) Now(ctx context.Context) (string, error) {
 	return value, err
 }
 
+// onlineFor is how old a message for those online now (onlineUserOnly) may be when it is told.
+const onlineFor = 30 * time.Second
+
 // Read implements v2tim.Events: callbacks of messages that user sent, and new messages in his groups, after a cursor.
 func (h *hub) Read(ctx context.Context, user, after string, limit int) (v2tim.EventBatch, error) {
-	from, err := h.parseCursor(ctx, after)
+	from, now, err := h.parseCursor(ctx, after)
 	if err != nil {
 		return v2tim.EventBatch{}, err
 	}
@@ -111,32 +116,24 @@ func (h *hub) Read(ctx context.Context, user, after string, limit int) (v2tim.Ev
 	if err != nil {
 		return batch, err
 	}
-	feed, err := h.newMessages(ctx, u, from, limit)
+	// Others commit between the two looks. What is above the cursor at the beginning comes next time, and where a list was cut so does
+	// what is above its end, of both.
+	upTo := now
+	if len(callbacks) == limit {
+		upTo = min(upTo, callbacks[limit-1].Cursor)
+	}
+	feed, upTo, err := h.newMessages(ctx, u, from, upTo, limit)
 	if err != nil {
 		return batch, err
 	}
-	// The two lists are cut at the lowest cursor up to which both are complete.
-	last := int64(-1)
-	if len(callbacks) == limit {
-		last = callbacks[limit-1].Cursor
-	}
-	if len(feed) == limit && (last < 0 || feed[limit-1].Cursor < last) {
-		last = feed[limit-1].Cursor
-	}
-	batch.More = last >= 0
-	highest := from
-	if last >= 0 {
-		callbacks = slices.DeleteFunc(callbacks, func(c receiptsCallback) bool { return c.Cursor > last })
-		feed = slices.DeleteFunc(feed, func(e bridgedb.FeedEntry) bool { return e.Cursor > last })
-	}
-	for _, c := range callbacks {
-		highest = max(highest, c.Cursor)
-	}
+	callbacks = slices.DeleteFunc(callbacks, func(c receiptsCallback) bool { return c.Cursor > upTo })
 	for _, e := range feed {
-		highest = max(highest, e.Cursor)
 		var m v2tim.NewMessage
 		if err = json.Unmarshal([]byte(e.Body), &m); err != nil {
 			zerolog.Ctx(ctx).Error().Err(err).Int64("cursor", e.Cursor).Msg("Skipping damaged new message")
+			continue
+		}
+		if m.OnlineUserOnly && h.b.clock().Sub(e.At) > onlineFor {
 			continue
 		}
 		m.IsSelf = m.Sender == user
@@ -145,52 +142,52 @@ func (h *hub) Read(ctx context.Context, user, after string, limit int) (v2tim.Ev
 	if batch.Receipts, err = h.receiptsOf(ctx, callbacks); err != nil {
 		return batch, err
 	}
-	batch.Cursor = strconv.FormatInt(highest, 10)
+	batch.Cursor, batch.More = strconv.FormatInt(upTo, 10), upTo < now
 	return batch, nil
 }
 
-// parseCursor refuses what is no cursor of ours, what is ahead of us (another database) and what has been dropped.
-func (h *hub) parseCursor(ctx context.Context, cursor string) (int64, error) {
-	from, err := strconv.ParseInt(cursor, 10, 64)
-	if err != nil || from < 0 {
-		return 0, v2tim.ErrCursorTooOld
+// parseCursor refuses what is no cursor of ours, what is ahead of us (another database) and what has been dropped. now is the last
+// cursor that there is.
+func (h *hub) parseCursor(ctx context.Context, cursor string) (from, now int64, err error) {
+	if from, err = strconv.ParseInt(cursor, 10, 64); err != nil || from < 0 {
+		return 0, 0, v2tim.ErrCursorTooOld
 	}
-	for _, bound := range []struct {
-		key   string
-		wrong func(int64) bool
-	}{
-		{bridgedb.KeyCursor, func(now int64) bool { return from > now }},
-		{bridgedb.KeyCursorFloor, func(floor int64) bool { return from < floor }},
-	} {
-		value, err := h.b.own.Value(ctx, bound.key)
-		if err != nil {
-			return 0, err
-		}
-		n, _ := strconv.ParseInt("0"+value, 10, 64)
-		if bound.wrong(n) {
-			return 0, v2tim.ErrCursorTooOld
-		}
+	if now, err = h.number(ctx, bridgedb.KeyCursor); err != nil {
+		return 0, 0, err
 	}
-	return from, nil
+	floor, err := h.number(ctx, bridgedb.KeyCursorFloor)
+	if err == nil && (from > now || from < floor) {
+		err = v2tim.ErrCursorTooOld
+	}
+	return from, now, err
 }
 
-// newMessages lists what came into the groups of which user is a member, while he was one.
-func (h *hub) newMessages(ctx context.Context, u mapping.User, after int64, limit int) ([]bridgedb.FeedEntry, error) {
+func (h *hub) number(ctx context.Context, key string) (int64, error) {
+	value, err := h.b.own.Value(ctx, key)
+	n, _ := strconv.ParseInt("0"+value, 10, 64)
+	return n, err
+}
+
+// newMessages lists what came into the groups of which user is a member, while he was one, in order. complete is up to where the list
+// is, at most upTo.
+func (h *hub) newMessages(ctx context.Context, u mapping.User, after, upTo int64, limit int) (all []bridgedb.FeedEntry, complete int64, err error) {
 	groups, err := h.b.maps.GroupsOf(ctx, u.Key)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	var all []bridgedb.FeedEntry
 	for _, group := range groups {
 		list, err := h.b.own.Feed(ctx, group, after, limit)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		} else if len(list) == 0 {
 			continue
 		}
+		if len(list) == limit { // also where none of them is for him: then the next read goes on behind them
+			upTo = min(upTo, list[limit-1].Cursor)
+		}
 		membership, err := h.b.maps.MembershipOf(ctx, group, []mapping.UserKey{u.Key})
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		for _, e := range list {
 			if membership[u.Key].AtSeq(e.Seq) {
@@ -198,11 +195,11 @@ func (h *hub) newMessages(ctx context.Context, u mapping.User, after int64, limi
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b bridgedb.FeedEntry) int { return int(a.Cursor - b.Cursor) })
+	slices.SortFunc(all, func(a, b bridgedb.FeedEntry) int { return cmp.Compare(a.Cursor, b.Cursor) })
 	if len(all) > limit {
-		all = all[:limit]
+		upTo = min(upTo, all[limit-1].Cursor)
 	}
-	return all, nil
+	return slices.DeleteFunc(all, func(e bridgedb.FeedEntry) bool { return e.Cursor > upTo }), upTo, nil
 }
 
 // receiptsOf computes the counts of the called back messages as they are now.
