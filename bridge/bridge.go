@@ -28,7 +28,7 @@ import (
 
 // Bridge is one running timbridge. Its handlers and methods are safe for concurrent use once Start has returned.
 //
-// Who owns what: all writing to the database goes through commits, whose goroutine owns cursor; everything else is either set
+// Who owns what: all writing to the database goes through commits, whose goroutine owns cursor and unseen; everything else is either set
 // by New and never changed, or guarded where it is declared.
 type Bridge struct {
 	cfg          *config.Config
@@ -51,6 +51,7 @@ type Bridge struct {
 	called  *broadcast     // there are callbacks
 	commits *committer
 	cursor  int64
+	unseen  map[reader]unseen
 	stats   stats
 
 	markers *reconciler[marker]
@@ -82,7 +83,7 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger) (*Bridge, 
 		cfg: cfg, log: log, clock: time.Now, stampSenders: senders, policy: receipts.PolicyLatest,
 		db: db, maps: mappingdb.New(db), reads: receiptsdb.New(db), own: bridgedb.New(db),
 		states: sqlstatestore.NewSQLStateStore(db, nil, false),
-		mapped: newBroadcast(), called: newBroadcast(), running: make(map[string]struct{}),
+		mapped: newBroadcast(), called: newBroadcast(), running: make(map[string]struct{}), unseen: make(map[reader]unseen),
 	}
 	if cfg.Matrix.Policy == config.PolicyContiguous {
 		b.policy = receipts.PolicyContiguous

@@ -184,8 +184,8 @@ func (s *session) groupReceipts(ctx context.Context, key mapping.GroupKey, list 
 			s.shown(row, l.user.Kind, pos, l.push)
 			continue
 		}
-		if l.user.Kind == receipts.KindLinked {
-			row.Shown = max(row.Shown, pos) // his own client put it there
+		if pos > row.Shown {
+			row.Shown = pos // his own client put it there; should he be linked one day, our marker must not go below
 			s.save(row)
 		}
 		if !l.group.ToTencent {
@@ -211,6 +211,7 @@ func (s *session) shown(row *receiptsdb.Row, kind receipts.Kind, pos receipts.Po
 	default:
 		return
 	}
+	delete(s.b.unseen, reader{row.Group, row.User})
 	s.save(row)
 	if row.Due.IsZero() {
 		return

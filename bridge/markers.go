@@ -25,6 +25,12 @@ type marker struct {
 	pos   receipts.Pos
 }
 
+// unseen is a marker that the homeserver took with a 200 and that waits until then to be seen.
+type unseen struct {
+	marker
+	until time.Time
+}
+
 const (
 	// markerLease is how long a marker counts as under way. It is longer than any request may take.
 	markerLease = 2 * time.Minute
@@ -114,9 +120,16 @@ func (s *session) claimMarker(ctx context.Context, d marker) (m marker, ok bool,
 	} else if err != nil {
 		return m, false, err
 	}
+	m = marker{group: d.group, user: d.user, mxid: u.MXID, room: g.RoomID, event: id.EventID(message.EventID), pos: pos}
+	// Sent once more before the homeserver had its time to show it, a linked user's marker could take back what his own client has
+	// said meanwhile, where servers let it (Dendrite 0.15.2).
+	if w := s.b.unseen[reader{d.group, d.user}]; w.marker == m && w.until.After(s.now) {
+		row.Due = w.until // other news woke us
+		return m, false, nil
+	}
 	row.Sent = max(row.Sent, pos)
 	row.Due = s.now.Add(markerLease)
-	return marker{group: d.group, user: d.user, mxid: u.MXID, room: g.RoomID, event: id.EventID(message.EventID), pos: pos}, true, nil
+	return m, true, nil
 }
 
 // frontierPage is how many entries of a room are looked at in one step.
@@ -221,6 +234,7 @@ func (b *Bridge) sendMarker(ctx context.Context, m marker) {
 			later = time.Time{}
 		}
 		attempt = row.Attempts
+		delete(b.unseen, reader{m.group, m.user})
 		switch {
 		case err == nil && (row.Shown >= m.pos || row.Attempts+1 >= confirmTries):
 			row.Shown, row.Attempts = max(row.Shown, m.pos), 0
@@ -228,6 +242,7 @@ func (b *Bridge) sendMarker(ctx context.Context, m marker) {
 		case err == nil:
 			row.Attempts++
 			row.Due = s.now.Add(confirmFirst << (row.Attempts - 1))
+			b.unseen[reader{m.group, m.user}] = unseen{m, row.Due}
 		case errors.As(err, &temporary):
 			row.Attempts++
 			row.Due = s.now.Add(backoff(row.Attempts, temporary.RetryAfter))
