@@ -226,8 +226,8 @@ func (s *session) newMapping(ctx context.Context, g *mapping.Group, want v2tim.M
 	}
 	m = mapping.Message{Group: g.Key, RoomID: g.RoomID}
 	m.Pos, m.EventID, m.Thread, m.At, m.Seq = place.Pos, want.EventId, place.Thread, s.now, receipts.MsgSeq(want.MsgSeq)
-	if m.Seq > g.LastSeq+maxSeqJump && g.LastSeq > 0 {
-		return m, fmt.Errorf("%w: MessageList[%d]: MsgSeq is more than %d ahead", mapping.ErrInvalid, i, maxSeqJump)
+	if why := refuseSeq(g, m.Seq); why != "" {
+		return m, fmt.Errorf("%w: MessageList[%d]: %s", mapping.ErrInvalid, i, why)
 	}
 	if want.From_Account != "" {
 		sender, err := s.tencentUser(ctx, want.From_Account)

@@ -43,9 +43,14 @@ func (s *session) roomEvents(ctx context.Context, events []matrix.Event) error {
 	if err != nil {
 		return err
 	}
+	redacted, err := s.redactedEarly(ctx, room, events)
+	if err != nil {
+		return err
+	}
 	var fresh []id.EventID
 	for i, place := range places {
 		ev := events[i]
+		ev.Redacted = ev.Redacted || redacted[ev.ID]
 		if place.RoomID != room {
 			zerolog.Ctx(ctx).Warn().Stringer("event_id", ev.ID).Stringer("room_id", room).Msg("Ignoring event whose ID is known from another room")
 			continue
@@ -53,10 +58,18 @@ func (s *session) roomEvents(ctx context.Context, events []matrix.Event) error {
 			continue
 		}
 		fresh = append(fresh, ev.ID)
-		if err = s.roomEvent(ctx, g, &ev, place); refusedForGood(err) {
+		if before := known[ev.ID]; before.Known && before.Pos == 0 {
+			err = s.messagePlaced(ctx, g, &ev) // a message without a place until now
+		} else {
+			err = s.roomEvent(ctx, g, &ev, place)
+		}
+		if refusedForGood(err) {
 			zerolog.Ctx(ctx).Error().Err(err).Str("group_id", g.GroupID).Stringer("event_id", ev.ID).Msg("Ignoring event that cannot be taken")
 		} else if err != nil {
 			return fmt.Errorf("failed to take event %s: %w", ev.ID, err)
+		}
+		if s.groups[g.Key] != g {
+			break // the group has moved on: what follows belongs to nobody
 		}
 	}
 	if len(fresh) == 0 {
@@ -127,12 +140,31 @@ func (s *session) roomEvent(ctx context.Context, g *mapping.Group, ev *matrix.Ev
 		return s.memberEvent(ctx, g, ev, place.Pos)
 	case ev.Type == "m.room.tombstone" && ev.StateKey != nil && *ev.StateKey == "":
 		return s.tombstone(ctx, g, ev)
-	case ev.Type == "m.room.redaction" && ev.StateKey == nil && ev.Redacts != "":
+	case ev.Type == redactionType && ev.StateKey == nil && ev.Redacts != "":
 		return s.redaction(ctx, g, ev)
 	case !ev.IsState() && mapping.Countable(ev.Type, ev.Content):
 		return s.messageEvent(ctx, g, ev, place)
 	}
 	return nil
+}
+
+// messagePlaced takes an event that is known as a message already, sent by us or imported, and now has a place.
+func (s *session) messagePlaced(ctx context.Context, g *mapping.Group, ev *matrix.Event) error {
+	found, err := s.b.maps.MessagesByEvent(ctx, []id.EventID{ev.ID})
+	m, ok := found[ev.ID]
+	if err != nil || !ok || m.Group != g.Key {
+		return err
+	}
+	if ev.Redacted {
+		if m, _, err = s.b.maps.SetRecalled(ctx, ev.ID); err != nil {
+			return err
+		}
+	}
+	if err = s.b.own.DropMessage(ctx, g.Key, m.Seq); err != nil {
+		return err
+	}
+	s.work = true // the sender's next one may go
+	return s.messagesLearnt(ctx, g, []receipts.Message{m.Message}, false)
 }
 
 // messageEvent gives an event its message, as the group's seq source says.
@@ -194,12 +226,17 @@ func (s *session) messageEvent(ctx context.Context, g *mapping.Group, ev *matrix
 const maxSeqJump = 10_000
 
 func refuseStamp(g *mapping.Group, stamp mapping.Stamp) string {
-	switch {
-	case stamp.GroupID != g.GroupID:
+	if stamp.GroupID != g.GroupID {
 		return "the stamp names another group"
-	case g.LastSeq != 0 && stamp.Seq > g.LastSeq+maxSeqJump:
-		return "the seq is too far ahead"
-	case g.LastSeq == 0 && stamp.Seq > 1<<53:
+	}
+	return refuseSeq(g, stamp.Seq)
+}
+
+func refuseSeq(g *mapping.Group, seq receipts.MsgSeq) string {
+	switch {
+	case g.LastSeq != 0 && seq > g.LastSeq+maxSeqJump:
+		return fmt.Sprintf("the seq is more than %d ahead", maxSeqJump)
+	case g.LastSeq == 0 && seq > 1<<53:
 		return "the seq is absurd"
 	}
 	return ""
@@ -278,11 +315,38 @@ func (s *session) newMessage(ctx context.Context, g *mapping.Group, m mapping.Me
 	return nil
 }
 
+// redactedEarly finds those of the events whose redaction has come before them, or comes with them: Dendrite 0.15.2 hands events over
+// in another order after a restart.
+func (s *session) redactedEarly(ctx context.Context, room id.RoomID, events []matrix.Event) (map[id.EventID]bool, error) {
+	list, err := s.b.own.EarlyRedactions(ctx, room, eventIDs(events))
+	if err != nil {
+		return nil, err
+	}
+	redacted := make(map[id.EventID]bool)
+	for _, ev := range list {
+		redacted[ev] = true
+	}
+	for _, ev := range events {
+		if ev.Type == redactionType && ev.StateKey == nil && ev.Redacts != "" {
+			redacted[ev.Redacts] = true
+		}
+	}
+	return redacted, nil
+}
+
+const redactionType = "m.room.redaction"
+
 // redaction marks a message as recalled: it asks for no receipt any more.
 func (s *session) redaction(ctx context.Context, g *mapping.Group, ev *matrix.Event) error {
 	places, err := s.b.maps.Places(ctx, []id.EventID{ev.Redacts})
-	if err != nil || places[ev.Redacts].RoomID != ev.RoomID {
-		return err // unknown, or of another room: the homeserver would not have applied it
+	if err != nil {
+		return err
+	}
+	target, ok := places[ev.Redacts]
+	if !ok {
+		return s.b.own.PutEarlyRedaction(ctx, ev.RoomID, ev.Redacts, s.now)
+	} else if target.RoomID != ev.RoomID {
+		return nil // the homeserver would not have applied it
 	}
 	_, changed, err := s.b.maps.SetRecalled(ctx, ev.Redacts)
 	if isNotFound(err) {

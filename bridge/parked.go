@@ -143,11 +143,14 @@ func (s *session) nearest(ctx context.Context, room id.RoomID, around matrix.Sur
 
 const sweepInterval = time.Hour
 
-// sweep forgets what has had its time: parked receipts, callbacks and new messages nobody came back for.
+// sweep forgets what has had its time: parked receipts, redactions of what never came, callbacks and new messages nobody came back for.
 func (b *Bridge) sweep() {
 	for {
 		err := b.commits.do(b.ctx, func(ctx context.Context, s *session) error {
 			if _, err := b.reads.DropParked(ctx, s.now.Add(-b.cfg.Receipts.ParkFor)); err != nil {
+				return err
+			}
+			if err := b.own.DropEarlyRedactions(ctx, s.now.Add(-b.cfg.Receipts.ParkFor)); err != nil {
 				return err
 			}
 			before := s.now.Add(-b.cfg.V2TIM.CallbackKeep)

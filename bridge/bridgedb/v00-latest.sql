@@ -41,3 +41,11 @@ CREATE TABLE tim_feed (
 );
 CREATE INDEX tim_feed_group_idx ON tim_feed (group_key, cursor);
 CREATE INDEX tim_feed_at_idx ON tim_feed (at);
+
+-- Redactions that came before what they redact.
+CREATE TABLE tim_early_redaction (
+	event_id TEXT   NOT NULL PRIMARY KEY, -- what is redacted
+	room_id  TEXT   NOT NULL,
+	at       BIGINT NOT NULL -- ms
+);
+CREATE INDEX tim_early_redaction_at_idx ON tim_early_redaction (at);
