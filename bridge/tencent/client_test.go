@@ -69,7 +69,7 @@ func newCloud(t testing.TB, serve func(w http.ResponseWriter, path string, body 
 	}
 	server.Start()
 	t.Cleanup(server.Close)
-	cfg := Config{SDKAppID: testApp, SecretKey: testSecret, Identifier: "admin x", BaseURL: server.URL, CallsPerSecond: 1e6, AccountCallsPerSecond: 1e6}
+	cfg := Config{SDKAppID: testApp, SecretKey: testSecret, Identifier: "admin x", BaseURL: server.URL, CallsPerSecond: 1e6, AccountCallsPerSecond: 1e6, Rates: map[string]float64{"get_appid_group_list": 1e6}}
 	for _, fn := range change {
 		fn(&cfg)
 	}

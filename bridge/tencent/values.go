@@ -2,6 +2,7 @@ package tencent
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -97,38 +98,42 @@ type Accounts []string
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (a *Accounts) UnmarshalJSON(b []byte) error {
-	var entries []json.RawMessage
-	if err := json.Unmarshal(b, &entries); err != nil {
+	*a = nil
+	// As Tencent writes it, in one go; where an entry is of another form, one by one.
+	var entries []accountEntry
+	if json.Unmarshal(b, &entries) == nil {
+		for _, entry := range entries {
+			a.add(entry.account())
+		}
+		return nil
+	}
+	var raws []json.RawMessage
+	if json.Unmarshal(b, &raws) != nil {
 		return errNoList
 	}
-	*a = nil
-	for _, raw := range entries {
-		if account := accountOf(raw); account != "" {
-			*a = append(*a, account)
+	for _, raw := range raws {
+		var entry accountEntry
+		var plain string
+		if json.Unmarshal(raw, &entry) == nil {
+			a.add(entry.account())
+		} else if json.Unmarshal(raw, &plain) == nil {
+			a.add(plain)
 		}
 	}
 	return nil
 }
 
-// accountOf reads one entry of Accounts, "" if there is no usable account in it.
-func accountOf(raw json.RawMessage) string {
-	var account string
-	if raw[0] == '"' {
-		if json.Unmarshal(raw, &account) != nil || !validID(account) {
-			return ""
-		}
-		return account
+func (a *Accounts) add(account string) {
+	if validID(account) {
+		*a = append(*a, account)
 	}
-	var entry struct{ Member_Account, Read_Account, Unread_Account string }
-	if json.Unmarshal(raw, &entry) != nil {
-		return ""
-	}
-	for _, account = range []string{entry.Member_Account, entry.Read_Account, entry.Unread_Account} {
-		if validID(account) {
-			return account
-		}
-	}
-	return ""
+}
+
+// accountEntry is one entry of Accounts, under the name that it has in one list or another.
+type accountEntry struct{ Member_Account, Read_Account, Unread_Account string }
+
+func (e accountEntry) account() string {
+	return cmp.Or(e.Member_Account, e.Read_Account, e.Unread_Account)
 }
 
 // MarshalJSON writes Member_Account objects.

@@ -249,7 +249,10 @@ func (w *Webhooks) event(ctx context.Context, query url.Values, body []byte) (ev
 		w.stats.ignored.Add(1)
 		return nil, false
 	}
-	var head struct{ CallbackCommand, GroupId string }
+	var head struct {
+		CallbackCommand string
+		GroupEvent
+	}
 	if err := json.Unmarshal(body, &head); err != nil {
 		w.stats.malformed.Add(1)
 		w.report(ctx, command, err)
@@ -265,6 +268,11 @@ func (w *Webhooks) event(ctx context.Context, query url.Values, body []byte) (ev
 	}
 	if event = newEvent(command); event == nil {
 		w.stats.ignored.Add(1)
+		return nil, false
+	}
+	if err := head.check(); err != nil {
+		w.stats.malformed.Add(1)
+		w.report(ctx, command, err)
 		return nil, false
 	}
 	_, created := event.(*GroupCreated)
