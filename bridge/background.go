@@ -6,26 +6,41 @@ import (
 	"time"
 )
 
-// background runs fn for nobody who waits, one of each name at a time. Its failure is logged and left.
+// background runs fn for nobody who waits, one of each name at a time: who asks while it runs gets it run once more afterwards, as it may
+// have looked before what he has seen. Its failure is logged and left.
 func (b *Bridge) background(name string, fn func(ctx context.Context) error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, busy := b.running[name]; busy || b.ctx.Err() != nil {
+	if b.ctx.Err() != nil {
 		return
 	}
-	b.running[name] = struct{}{}
+	if _, busy := b.running[name]; busy {
+		b.running[name] = true
+		return
+	}
+	b.running[name] = false
 	b.tasks.Go(func() {
-		defer func() {
-			b.mu.Lock()
-			delete(b.running, name)
-			b.mu.Unlock()
-		}()
-		ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
-		defer cancel()
-		if err := fn(ctx); err != nil && b.ctx.Err() == nil {
-			b.log.Warn().Err(err).Str("task", name).Msg("Background task failed")
+		for again := true; again; again = b.runAgain(name) {
+			ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+			if err := fn(ctx); err != nil && b.ctx.Err() == nil {
+				b.log.Warn().Err(err).Str("task", name).Msg("Background task failed")
+			}
+			cancel()
 		}
 	})
+}
+
+// runAgain tells whether somebody has asked for background work since it began, and forgets it if not.
+func (b *Bridge) runAgain(name string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	again := b.running[name] && b.ctx.Err() == nil
+	if again {
+		b.running[name] = false
+	} else {
+		delete(b.running, name)
+	}
+	return again
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -64,7 +64,7 @@ type Bridge struct {
 	stopOnce sync.Once
 
 	mu      sync.Mutex
-	running map[string]struct{} // background work by name, one of each at a time
+	running map[string]bool // background work by name, one of each at a time; true: to be done once more
 }
 
 // stats counts what an operator wants to know of. The numbers start at zero with the process.
@@ -83,7 +83,7 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger) (*Bridge, 
 		cfg: cfg, log: log, clock: time.Now, stampSenders: senders, policy: receipts.PolicyLatest,
 		db: db, maps: mappingdb.New(db), reads: receiptsdb.New(db), own: bridgedb.New(db),
 		states: sqlstatestore.NewSQLStateStore(db, nil, false),
-		mapped: newBroadcast(), called: newBroadcast(), running: make(map[string]struct{}), unseen: make(map[reader]unseen),
+		mapped: newBroadcast(), called: newBroadcast(), running: make(map[string]bool), unseen: make(map[reader]unseen),
 	}
 	if cfg.Matrix.Policy == config.PolicyContiguous {
 		b.policy = receipts.PolicyContiguous
@@ -194,7 +194,9 @@ func (b *Bridge) Stop(ctx context.Context) (err error) {
 	b.stopOnce.Do(func() {
 		b.hs.SetReady(false)
 		err = b.api.Close(ctx)
+		b.mu.Lock() // background work is begun before, or not at all
 		b.stop()
+		b.mu.Unlock()
 		b.tasks.Wait()
 		b.commits.close()
 		b.hs.Close()

@@ -33,9 +33,12 @@ func (b *Bridge) enter() {
 	if err := b.hs.Ping(b.ctx); err != nil && b.ctx.Err() == nil && !errors.Is(err, matrix.ErrUnsupported) {
 		b.log.Error().Err(err).Msg("The homeserver cannot reach us; check appservice.address in the config and the registration")
 	}
-	if err := b.refreshAll(b.ctx); err != nil && b.ctx.Err() == nil {
-		b.log.Warn().Err(err).Msg("Failed to learn who is in the bridged rooms")
-	}
+	// Of many rooms, or with a slow homeserver, this takes long. Receipts need not wait: who turns out to be a member has his count then.
+	b.tasks.Go(func() {
+		if err := b.refreshAll(b.ctx); err != nil && b.ctx.Err() == nil {
+			b.log.Warn().Err(err).Msg("Failed to learn who is in the bridged rooms")
+		}
+	})
 	if err := b.hs.Sync(b.ctx); err != nil && b.ctx.Err() == nil {
 		b.log.Error().Err(err).Msg("Reading receipts by /sync has ended")
 	}

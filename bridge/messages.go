@@ -191,6 +191,7 @@ func (b *Bridge) sendOutgoing(ctx context.Context, o bridgedb.Outgoing) {
 	switch {
 	case commitErr != nil:
 		log.Error().Err(commitErr).Msg("Failed to record outgoing message")
+		sleep(ctx, errorPause) // it is still due, and would be sent again at once
 	case err != nil:
 		log.Warn().Err(err).Int("attempt", o.Attempts).Msg("Failed to send message to Matrix, will try again")
 	default:

@@ -51,6 +51,7 @@ func (b *Bridge) settleInRoom(ctx context.Context, t bridgedb.RoomTask) {
 	})
 	if commitErr != nil {
 		log.Error().Err(commitErr).Msg("Failed to record room membership")
+		sleep(ctx, errorPause) // it is still due, and would be done again at once
 	} else if errors.Is(err, matrix.ErrBotCannotInvite) {
 		log.Warn().Err(err).Msg("The bot may not invite ghosts into the room; give it the power to invite")
 	} else if err != nil {
