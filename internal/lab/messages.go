@@ -3,15 +3,28 @@ package lab
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 )
 
-// Send sends an event of any type, under a transaction ID of its own.
+// Send sends an event of any type, under a transaction ID of its own. Like every client it tries again when the homeserver has an
+// error of its own: Dendrite on SQLite answers 500 to some of many events sent at a time.
 func (u *User) Send(ctx context.Context, room id.RoomID, eventType string, content any) (id.EventID, error) {
-	return u.SendTxn(ctx, room, eventType, "lab-"+rand.Text(), content)
+	txnID := "lab-" + rand.Text()
+	for pause := 100 * time.Millisecond; ; pause *= 2 {
+		event, err := u.SendTxn(ctx, room, eventType, txnID, content)
+		var refusal *HTTPError
+		if !errors.As(err, &refusal) || refusal.Status < 500 || pause > 2*time.Second {
+			return event, err
+		}
+		if err = sleep(ctx, pause); err != nil {
+			return "", err
+		}
+	}
 }
 
 // SendTxn sends an event of any type under this transaction ID.
