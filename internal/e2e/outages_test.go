@@ -99,7 +99,6 @@ func testKilled(t *testing.T, w *world) {
 	require.Equal(t, [2]uint64{2, 1}, g.counts(alice, m), "ben, and ann by reading on")
 }
 
-// sentOnce tells that the room shows a text once: further copies, if there are any, have been redacted.
 // sentOnce waits until the room shows a message once, as the event that timbridge has it for.
 func (g *group) sentOnce(text string, sent v2tim.SentMessage) (m message) {
 	g.s.t.Helper()
