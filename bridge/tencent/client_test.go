@@ -205,20 +205,20 @@ func unclear(t *testing.T, err error) {
 }
 
 func TestStatus(t *testing.T) {
-	status := func(code int, body string) (error, *Client) {
+	status := func(code int, body string) (*Client, error) {
 		c, _ := newCloud(t, func(w http.ResponseWriter, _ string, _ []byte) {
 			w.WriteHeader(code)
 			_, _ = io.WriteString(w, body)
 		})
-		return ack(c), c
+		return c, ack(c)
 	}
-	err, _ := status(http.StatusBadGateway, "<html>nginx</html>")
+	_, err := status(http.StatusBadGateway, "<html>nginx</html>")
 	unclear(t, err)
-	err, _ = status(http.StatusInternalServerError, `{"ActionStatus":"FAIL","ErrorCode":10010,"ErrorInfo":""}`)
+	_, err = status(http.StatusInternalServerError, `{"ActionStatus":"FAIL","ErrorCode":10010,"ErrorInfo":""}`)
 	require.ErrorIs(t, err, ErrGroup, "the code decides")
-	err, _ = status(http.StatusFound, "")
+	_, err = status(http.StatusFound, "")
 	unclear(t, err)
-	err, c := status(http.StatusTooManyRequests, "slow down")
+	c, err := status(http.StatusTooManyRequests, "slow down")
 	require.ErrorIs(t, err, ErrFrequency)
 	require.InDelta(t, 5e5, c.Rate("group_msg_receipt"), 1)
 }

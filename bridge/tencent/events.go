@@ -53,13 +53,12 @@ func (e *GroupEvent) check() error {
 
 // What can be wrong with an event that is readable.
 var (
-	errBadGroup   = errors.New("GroupId is missing or malformed")
-	errBadSender  = errors.New("From_Account is missing or malformed")
-	errBadSeq     = errors.New("MsgSeq is missing")
-	errBadRandom  = errors.New("Random is out of range")
+	errBadGroup   = errors.New("the GroupId is missing or malformed")
+	errBadSender  = errors.New("the From_Account is missing or malformed")
+	errBadRandom  = errors.New("the Random is out of range")
 	errNoSeqs     = errors.New("no message is named")
 	errNoMembers  = errors.New("no member is named")
-	errNotCommand = errors.New("CallbackCommand is missing, or another one in the query and the body")
+	errNotCommand = errors.New("the CallbackCommand is missing, or another one in the query and the body")
 )
 
 // ReadReceipt tells who has read messages, and, by naming them at all, that they were sent with
@@ -99,12 +98,16 @@ type GroupMsgSent struct {
 	Operator_Account string
 	// Random is the sender's own number for the message; the third part of MsgId.
 	Random Uint
-	// MsgSeq is 0 only in a message that is OnlineOnlyFlag; there it means nothing in any case.
+	// MsgSeq may be 0, or a number that means nothing, in messages that have no place in the history:
+	// those that are OnlineOnlyFlag, and those that went to To_Account only.
 	MsgSeq Uint
 	// MsgId is the SDKs' id of the message; empty in older payloads.
-	MsgId           string
-	MsgTime         Uint // seconds
-	OnlineOnlyFlag  Flag
+	MsgId          string
+	MsgTime        Uint // seconds
+	OnlineOnlyFlag Flag
+	// To_Account are the only receivers, if the message had such. Whether the payload ever says so is
+	// not documented.
+	To_Account      Accounts
 	MsgBody         []MsgElem
 	CloudCustomData string
 	GroupAtInfo     []GroupAt
@@ -121,8 +124,6 @@ func (e *GroupMsgSent) check() error {
 	switch {
 	case !validID(e.From_Account):
 		return errBadSender
-	case e.MsgSeq == 0 && !bool(e.OnlineOnlyFlag):
-		return errBadSeq
 	case e.Random > 1<<32-1:
 		return errBadRandom
 	}

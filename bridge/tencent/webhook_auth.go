@@ -19,7 +19,7 @@ const maxClockSkew = 60 * time.Second
 // Why a request is turned away.
 var (
 	errSource = errors.New("the source address is not allowed")
-	errAppID  = errors.New("SdkAppid is not ours")
+	errAppID  = errors.New("the SdkAppid is not ours")
 	errSign   = errors.New("neither Sign and RequestTime nor a bearer token are right")
 )
 
