@@ -2,12 +2,17 @@ package tencent
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -56,40 +61,60 @@ func BenchmarkWebhook(b *testing.B) {
 	}
 }
 
-// BenchmarkWebhookHTTP is the same over the loopback interface, with and without a backend behind us.
+// BenchmarkWebhookHTTP is the same over the loopback interface, sender included, with and without a
+// backend behind us, by so many senders at a time.
 func BenchmarkWebhookHTTP(b *testing.B) {
-	for _, bench := range []struct {
-		name    string
-		forward bool
-	}{{"direct", false}, {"forward", true}} {
-		b.Run(bench.name, func(b *testing.B) {
-			w := newWebhooks(b, nothing{true}, func(cfg *WebhooksConfig) {
-				if bench.forward {
-					backend(b, func(rw http.ResponseWriter, r *http.Request) {
-						_, _ = io.Copy(io.Discard, r.Body)
-						_, _ = io.WriteString(rw, bodyOK)
-					})(cfg)
-				}
-			})
-			server := httptest.NewServer(w)
-			defer server.Close()
-			address := server.URL + "?SdkAppid=" + strconv.Itoa(testApp) + "&CallbackCommand=" + CommandAfterSendMsg
-			body := samples()[3].body
-			server.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = 64
-			b.SetParallelism(8)
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					resp, err := server.Client().Post(address, "application/json", strings.NewReader(body))
-					if err != nil {
-						b.Error(err)
-						return
+	answers := backend(b, func(rw http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(rw, bodyOK)
+	})
+	for _, forward := range []bool{false, true} {
+		for _, senders := range []int{1, 8, 64} {
+			b.Run(fmt.Sprintf("forward=%t/senders=%d", forward, senders), func(b *testing.B) {
+				w := newWebhooks(b, nothing{true}, func(cfg *WebhooksConfig) {
+					if forward {
+						answers(cfg)
 					}
-					_, _ = io.Copy(io.Discard, resp.Body)
-					resp.Body.Close()
-				}
+				})
+				server := httptest.NewServer(w)
+				defer server.Close()
+				took := send(b, server, senders)
+				slices.Sort(took)
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "webhooks/s")
+				b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+				require.Zero(b, w.Stats().Malformed+w.Stats().ForwardFailed)
 			})
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "webhooks/s")
-			require.Zero(b, w.Stats().Malformed)
+		}
+	}
+}
+
+// send posts b.N webhooks to server and returns how long each took.
+func send(b *testing.B, server *httptest.Server, senders int) []time.Duration {
+	address := server.URL + "?SdkAppid=" + strconv.Itoa(testApp) + "&CallbackCommand=" + CommandAfterSendMsg
+	body := samples()[3].body
+	transport := &http.Transport{MaxIdleConnsPerHost: senders}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	took := make([]time.Duration, b.N)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for range senders {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(b.N); i = next.Add(1) - 1 {
+				began := time.Now()
+				resp, err := client.Post(address, "application/json", strings.NewReader(body))
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+				took[i] = time.Since(began)
+			}
 		})
 	}
+	wg.Wait()
+	b.StopTimer()
+	return took
 }

@@ -139,7 +139,7 @@ func baseURL(cfg Config) (string, error) {
 	}
 	u, err := url.Parse(cfg.BaseURL)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.User != nil {
-		return "", fmt.Errorf("base URL %.200q is not of the form https://host", cfg.BaseURL)
+		return "", errors.New("the base URL is not of the form https://host") // it may have a password in it
 	}
 	return strings.TrimSuffix(cfg.BaseURL, "/"), nil
 }
