@@ -152,11 +152,12 @@ func testFailedTransaction(t *testing.T, w *world) {
 	}
 	// A transaction with a receipt: Synapse never sends that receipt again.
 	next := g.send(alice, "next")
+	s.until("the event itself", func() error { return p.has(next.event.String()) }) // and Synapse trusts us again
 	p.failOnce(next.event.String())
 	g.read(ben, next.event)
 	_, err = aliceHears.WaitReceipt(s.within(), next.msgID, 1, 1)
 	require.NoError(t, err)
-	require.NoError(t, p.failed(2))
+	s.until("failure", func() error { return p.failed(2) })
 	for _, txn := range p.with(next.event.String()) {
 		require.NotContains(t, txn.body, ben.ID.String()+`":{"ts"`, "pushed again after all")
 	}
