@@ -180,6 +180,13 @@ func (b *backend) of(command string) []received {
 	return found
 }
 
+// count is how many came at all.
+func (b *backend) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.got)
+}
+
 func (b *backend) setAnswer(answer func(received) (int, string)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

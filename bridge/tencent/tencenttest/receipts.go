@@ -108,7 +108,7 @@ func (s *Server) ack(g *group, reader string, seqs []uint64, platform string) *r
 		}
 		again := m.readBy(reader)
 		if !again {
-			m.readers = append(m.readers, reader)
+			m.markRead(reader)
 			s.tellSender(g, m)
 		}
 		if !again || s.opts.RepeatFires {

@@ -61,10 +61,19 @@ type message struct {
 	gone       bool // a notice, or deleted, or never stored
 	recipients []string
 	readers    []string // as they read
+	readSet    map[string]bool
 	receiptAt  time.Time
 }
 
-func (m *message) readBy(user string) bool { return slices.Contains(m.readers, user) }
+func (m *message) readBy(user string) bool { return m.readSet[user] }
+
+func (m *message) markRead(user string) {
+	if m.readSet == nil {
+		m.readSet = make(map[string]bool)
+	}
+	m.readSet[user] = true
+	m.readers = append(m.readers, user)
+}
 
 // addAccount makes an account if it does not exist. The lock must be held (or nobody else about).
 func (s *Server) addAccount(id string) *account {
