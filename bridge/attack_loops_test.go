@@ -15,9 +15,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"maunium.net/go/mautrix/id"
 
 	"github.com/timbridge/timbridge/bridge/config"
 	"github.com/timbridge/timbridge/bridge/matrix/matrixtest"
+	"github.com/timbridge/timbridge/receipts/receiptsdb"
 )
 
 // TestAFullDiskIsNoReasonToHammerTheHomeserver: what was done but could not be written down is not done again at once, for ever.
@@ -99,4 +101,35 @@ func TestSyncDoesNotWaitForManyRooms(t *testing.T) {
 		hangs.Store(true)
 	})
 	h.waitCounts(h.client("alice"), sent.MsgID, 1, 0)
+}
+
+// TestFailuresAreNoEvidence: that a marker could not be sent for a while does not make its first 200 a proof that it is shown.
+func TestFailuresAreNoEvidence(t *testing.T) {
+	h := newHouse(t, matrixtest.Synapse())
+	ann := h.hs.User("ann")
+	ben := h.hs.User("ben")
+	room := h.room("team", ann, "alice")
+	h.join(ben, room)
+	m := h.message("team", ben.Send(room, "hello"))
+	h.settled()
+	h.hs.FailTransactions(1_000_000)
+	h.hs.FailRequests(matrixtest.Path("/sync"), 1_000_000, 502, "", 0)
+	ann.SendReceipt(room, id.EventID(m.EventId)) // ends the request to /sync that is open already
+	h.wait("the last of /sync", func() bool { return h.messages("team", 1)[0].ReadNum == 1 })
+	h.hs.FailRequests(matrixtest.Path("/receipt/"), 2, 502, "", 0)
+	require.NoError(t, h.client("alice").SendMessageReadReceipts(h.ctx, m.MsgId))
+	ann.WaitReceipt(room, h.ghost("alice"), id.EventID(m.EventId))
+	var row receiptsdb.Row
+	h.wait("the answer written down", func() bool {
+		rows, err := h.b.reads.Due(h.ctx, h.b.clock().Add(time.Hour), 10)
+		require.NoError(t, err)
+		if len(rows) != 1 || rows[0].Attempts != 1 {
+			return false
+		}
+		row = rows[0]
+		return true
+	})
+	require.Zero(t, row.Shown)
+	h.hs.StopFailing()
+	h.settled()
 }

@@ -29,6 +29,7 @@ type marker struct {
 type unseen struct {
 	marker
 	until time.Time
+	tries int // how often it was taken so
 }
 
 const (
@@ -234,15 +235,20 @@ func (b *Bridge) sendMarker(ctx context.Context, m marker) {
 			later = time.Time{}
 		}
 		attempt = row.Attempts
-		delete(b.unseen, reader{m.group, m.user})
+		key, tries := reader{m.group, m.user}, 1
+		if w := b.unseen[key]; w.marker == m {
+			tries += w.tries
+		}
+		delete(b.unseen, key)
 		switch {
-		case err == nil && (row.Shown >= m.pos || row.Attempts+1 >= confirmTries):
+		case err == nil && (row.Shown >= m.pos || tries >= confirmTries):
 			row.Shown, row.Attempts = max(row.Shown, m.pos), 0
 			row.Due = later
 		case err == nil:
-			row.Attempts++
-			row.Due = s.now.Add(confirmFirst << (row.Attempts - 1))
-			b.unseen[reader{m.group, m.user}] = unseen{m, row.Due}
+			// Attempts that failed say nothing of whether this one will be seen.
+			row.Attempts = tries
+			row.Due = s.now.Add(confirmFirst << (tries - 1))
+			b.unseen[key] = unseen{m, row.Due, tries}
 		case errors.As(err, &temporary):
 			row.Attempts++
 			row.Due = s.now.Add(backoff(row.Attempts, temporary.RetryAfter))
