@@ -3,9 +3,11 @@ package e2e
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -16,7 +18,11 @@ import (
 // binary is the program under test, built once.
 var binary string
 
+// portsTaken counts what freePort has given away, from somewhere on: another run of these tests may be going on.
+var portsTaken atomic.Int64
+
 func TestMain(m *testing.M) {
+	portsTaken.Store(rand.Int64N(10000))
 	dir, err := os.MkdirTemp("", "timbridge-e2e-")
 	if err == nil {
 		binary = filepath.Join(dir, "timbridge")

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -98,11 +99,20 @@ func (w *world) newBridge(t *testing.T, dir, name string, homeserver int) *timbr
 	return b
 }
 
+// freePort returns a port of 127.0.0.1 that nobody else here gets. It lies below those that systems give to outgoing connections
+// (Linux: from 32768), one of which could hold it while a timbridge is stopped.
 func freePort(t *testing.T) int {
 	t.Helper()
-	port, err := lab.FreePort()
-	require.NoError(t, err)
-	return port
+	const lowest, count = 20000, 12000
+	for range count {
+		port := lowest + int(portsTaken.Add(1)%count)
+		if l, err := net.Listen("tcp", "127.0.0.1:"+itoa(port)); err == nil {
+			require.NoError(t, l.Close())
+			return port
+		}
+	}
+	require.Fail(t, "no port is free")
+	return 0
 }
 
 // The homeservers and their cases. Each case runs on both.
