@@ -30,7 +30,8 @@ func (b *Bridge) enter() {
 	if err := b.hs.SetProfile(b.ctx, b.bot(), bot.Displayname, id.ContentURIString(bot.Avatar)); err != nil && b.ctx.Err() == nil {
 		b.log.Warn().Err(err).Msg("Failed to set the bot's profile")
 	}
-	if err := b.hs.Ping(b.ctx); err != nil && b.ctx.Err() == nil && !errors.Is(err, matrix.ErrUnsupported) {
+	var refused *matrix.RequestError
+	if err := b.hs.Ping(b.ctx); errors.As(err, &refused) && !errors.Is(err, matrix.ErrUnsupported) {
 		b.log.Error().Err(err).Msg("The homeserver cannot reach us; check appservice.address in the config and the registration")
 	}
 	// Of many rooms, or with a slow homeserver, this takes long. Receipts need not wait: who turns out to be a member has his count then.
