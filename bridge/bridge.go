@@ -188,8 +188,9 @@ func (b *Bridge) prepare(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the bridge: no new input is taken, what has been accepted is committed, requests under way get until ctx ends. The
-// database stays open; it is its opener's. Stop may be called more than once.
+// Stop ends the bridge: no new input is taken, what has been accepted is committed, listeners get until ctx ends to say goodbye.
+// Requests to the homeserver that are under way are cut off; the next start makes them again. The database stays open; it is its
+// opener's. Stop may be called more than once.
 func (b *Bridge) Stop(ctx context.Context) (err error) {
 	b.stopOnce.Do(func() {
 		b.hs.SetReady(false)
