@@ -31,11 +31,16 @@ const (
 	idlePoll = time.Minute
 	// errorPause is how long a loop rests when the database does not answer.
 	errorPause = time.Second
+	// finishWithin is how long what is under way may take when the loop has to end.
+	finishWithin = 10 * time.Second
 )
 
 func (r *reconciler[T]) run(ctx context.Context) {
 	log := zerolog.Ctx(ctx).With().Str("reconciler", r.name).Logger()
 	ctx = log.WithContext(ctx)
+	// A request that is dropped may have been taken all the same, so what is under way is brought to its end.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
 	finished := make(chan string)
 	inFlight := make(map[string]struct{})
 	var wg sync.WaitGroup
@@ -45,7 +50,7 @@ func (r *reconciler[T]) run(ctx context.Context) {
 	defer timer.Stop()
 	for {
 		// A key that just finished may be due again, and a place is free.
-		wait, err := r.start(ctx, inFlight, &wg, finished)
+		wait, err := r.start(ctx, work, inFlight, &wg, finished)
 		if err != nil && ctx.Err() == nil {
 			log.Error().Err(err).Msg("Failed to look for work")
 			wait = errorPause
@@ -53,6 +58,7 @@ func (r *reconciler[T]) run(ctx context.Context) {
 		timer.Reset(wait)
 		select {
 		case <-stop:
+			defer time.AfterFunc(finishWithin, cancel).Stop()
 			go func() { wg.Wait(); close(finished) }()
 			for range finished {
 			}
@@ -74,7 +80,7 @@ func (r *reconciler[T]) run(ctx context.Context) {
 }
 
 // start begins what is due as far as there is room, and says how long to sleep.
-func (r *reconciler[T]) start(ctx context.Context, inFlight map[string]struct{}, wg *sync.WaitGroup, finished chan<- string) (time.Duration, error) {
+func (r *reconciler[T]) start(ctx, work context.Context, inFlight map[string]struct{}, wg *sync.WaitGroup, finished chan<- string) (time.Duration, error) {
 	room := r.limit - len(inFlight)
 	if room <= 0 {
 		return idlePoll, nil // a finished one wakes us
@@ -99,7 +105,7 @@ func (r *reconciler[T]) start(ctx context.Context, inFlight map[string]struct{},
 		key := r.key(item)
 		inFlight[key] = struct{}{}
 		wg.Go(func() {
-			r.do(ctx, item)
+			r.do(work, item)
 			finished <- key
 		})
 	}

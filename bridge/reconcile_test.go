@@ -136,6 +136,29 @@ func TestReconcilerSurvivesADatabaseThatDoesNotAnswer(t *testing.T) {
 	})
 }
 
+// A request that is dropped may have been taken all the same: what is under way when the bridge stops gets its time.
+func TestReconcilerFinishesWhatIsUnderWay(t *testing.T) {
+	for name, tc := range map[string]struct{ took, end time.Duration }{
+		"soon": {took: finishWithin / 2, end: finishWithin / 2}, "never": {took: time.Hour, end: finishWithin},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := &chores{due: map[string]time.Time{"a": time.Now(), "b": time.Now()}, running: map[string]bool{}}
+				ctx, stop := context.WithCancel(t.Context())
+				ended := make(chan struct{})
+				r := c.reconciler(t, 1, tc.took)
+				go func() { r.run(ctx); close(ended) }()
+				require.Empty(t, c.soFar())
+				stop()
+				stopped := time.Now()
+				<-ended
+				require.Equal(t, tc.end, time.Since(stopped))
+				require.Len(t, c.soFar(), 1, "and nothing new is begun")
+			})
+		})
+	}
+}
+
 func TestBackoff(t *testing.T) {
 	for attempts := range 200 {
 		wait := backoff(attempts, 0)
