@@ -189,8 +189,8 @@ func (b *Bridge) prepare(ctx context.Context) error {
 }
 
 // Stop ends the bridge: no new input is taken, what has been accepted is committed, listeners get until ctx ends to say goodbye.
-// Requests to the homeserver that are under way are cut off; the next start makes them again. The database stays open; it is its
-// opener's. Stop may be called more than once.
+// Requests to the homeserver that are under way get ten seconds; the next start makes again what was cut off. The database stays
+// open; it is its opener's. Stop may be called more than once.
 func (b *Bridge) Stop(ctx context.Context) (err error) {
 	b.stopOnce.Do(func() {
 		b.hs.SetReady(false)
