@@ -26,8 +26,9 @@ demo: build ## show it at work on a real Dendrite, step by step (KEEP=1 leaves i
 test: ## all tests, with real homeservers (up to 15 minutes the first time)
 	@.ci/test.sh
 
-test-all: ## the tests that take longer too, and fuzzing
-	@TIMBRIDGE_TEST_ALL=1 .ci/test.sh
+test-all: test ## also a million messages in and out again, and fuzzing
+	@echo "Importing and exporting a million messages (some minutes) ..."
+	go test -run '^$$' -bench 'ImportExport/1000000' -benchtime 1x -timeout 30m ./mapping/mappingdb
 	@.ci/fuzz.sh $(FUZZTIME)
 
 check: ## vet, staticcheck, gofmt, go.mod, imports

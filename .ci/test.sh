@@ -1,5 +1,5 @@
 #!/bin/bash
-# All tests, with real homeservers. TIMBRIDGE_TEST_ALL=1 adds the ones that take longer. Arguments replace ./...
+# All tests, with real homeservers. Arguments replace ./...
 set -euo pipefail
 # shellcheck source=.ci/lab-common.sh
 . "$(dirname "$0")/lab-common.sh"
@@ -17,7 +17,6 @@ if ! lab_cgo; then
 	echo "LEFT OUT: the race detector: it needs a C compiler (package gcc), and there is none"
 fi
 timeout=14m
-[ -z "${TIMBRIDGE_TEST_ALL:-}" ] || timeout=60m
 
 # -count=1: a remembered pass says nothing about a homeserver.
 test_go() { go test ${race:+"$race"} -count=1 -timeout "$timeout" "$@"; }
