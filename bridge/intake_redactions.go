@@ -55,13 +55,9 @@ func (s *session) redaction(ctx context.Context, g *mapping.Group, ev *matrix.Ev
 
 // lookAgain asks for a look at every reader's marker: something that held a frontier back may be gone.
 func (s *session) lookAgain(ctx context.Context, group mapping.GroupKey) error {
-	rows, err := s.b.reads.AllReaders(ctx, group)
+	keys, err := s.readersOf(ctx, group)
 	if err != nil {
 		return err
-	}
-	keys := make([]mapping.UserKey, len(rows))
-	for i, row := range rows {
-		keys[i] = row.User
 	}
 	if err = s.loadUsers(ctx, keys); err != nil {
 		return err

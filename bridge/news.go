@@ -141,13 +141,9 @@ func (s *session) messagesLearnt(ctx context.Context, g *mapping.Group, ms []rec
 	if fresh || len(ms) == 0 {
 		return nil
 	}
-	rows, err := s.b.reads.AllReaders(ctx, g.Key)
+	keys, err := s.readersOf(ctx, g.Key)
 	if err != nil {
 		return err
-	}
-	keys := make([]mapping.UserKey, len(rows))
-	for i, row := range rows {
-		keys[i] = row.User
 	}
 	if err = s.loadReaders(ctx, g.Key, keys); err != nil {
 		return err

@@ -184,6 +184,26 @@ func (s *session) reader(ctx context.Context, group mapping.GroupKey, user mappi
 	return s.rows[key], s.memberships[key], nil
 }
 
+// readersOf lists all who have a row in a group, those who have it since this very commit among them.
+func (s *session) readersOf(ctx context.Context, group mapping.GroupKey) ([]mapping.UserKey, error) {
+	rows, err := s.b.reads.AllReaders(ctx, group)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]mapping.UserKey, len(rows), len(rows)+len(s.dirty))
+	stored := make(map[mapping.UserKey]bool, len(rows))
+	for i, row := range rows {
+		keys[i] = row.User
+		stored[row.User] = true
+	}
+	for key := range s.dirty {
+		if key.group == group && !stored[key.user] {
+			keys = append(keys, key.user)
+		}
+	}
+	return keys, nil
+}
+
 // save marks a reader's row to be written with the commit.
 func (s *session) save(row *receiptsdb.Row) {
 	s.dirty[reader{row.Group, row.User}] = struct{}{}
