@@ -29,16 +29,28 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // house is a whole bridge between a fake homeserver and V2TIM clients, in one process.
 type house struct {
-	t    testing.TB
-	ctx  context.Context
-	cfg  *config.Config
-	hs   *matrixtest.Server
-	mx   *httptest.Server // the application service API; survives restarts of the bridge
-	tim  *httptest.Server // the V2TIM API, likewise
-	db   *dbutil.Database
-	b    *Bridge
-	now  atomic.Pointer[Bridge] // the same, for the handlers
-	root *v2timtest.Client      // an administrator
+	t     testing.TB
+	ctx   context.Context
+	cfg   *config.Config
+	hs    *matrixtest.Server
+	mx    *httptest.Server // the application service API; survives restarts of the bridge
+	tim   *httptest.Server // the V2TIM API, likewise
+	db    *dbutil.Database
+	asked *statements
+	b     *Bridge
+	now   atomic.Pointer[Bridge] // the same, for the handlers
+	root  *v2timtest.Client      // an administrator
+}
+
+// statements counts what the database is asked.
+type statements struct {
+	dbutil.DatabaseLogger
+	n atomic.Int64
+}
+
+func (c *statements) QueryTiming(ctx context.Context, method, query string, args []any, nrows int, took time.Duration, err error) {
+	c.n.Add(1)
+	c.DatabaseLogger.QueryTiming(ctx, method, query, args, nrows, took, err)
 }
 
 const testAppID = 1400000001
@@ -86,6 +98,8 @@ func (h *house) start() {
 	log := zerolog.New(zerolog.NewTestWriter(h.t)).Level(zerolog.WarnLevel)
 	h.db, err = database.Open(log.WithContext(h.ctx), h.cfg.Database)
 	require.NoError(h.t, err)
+	h.asked = &statements{DatabaseLogger: h.db.Log} // before anything reads Log: a long transaction does so from a goroutine of its own
+	h.db.Log = h.asked
 	h.b, err = New(h.cfg, h.db, log)
 	require.NoError(h.t, err)
 	require.NoError(h.t, h.b.Start(h.ctx))
