@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/timbridge/timbridge/bridge/matrix"
+	"github.com/timbridge/timbridge/bridge/tencent"
 	"github.com/timbridge/timbridge/bridge/v2tim"
 	"github.com/timbridge/timbridge/mapping"
 	"github.com/timbridge/timbridge/receipts"
@@ -32,9 +34,12 @@ func refused(err error) error {
 
 // MapGroup implements v2tim.Admin. The bot enters the room first: a mapping to a room that we cannot hear would be a lie.
 func (b admin) MapGroup(ctx context.Context, req v2tim.MapGroupRequest) (resp v2tim.MapGroupResponse, err error) {
-	g, err := newGroup(req)
+	g, err := b.newGroup(req)
 	if err != nil {
 		return resp, refused(err)
+	}
+	if g.SeqSource == mapping.SeqSourceCloud && len(req.MemberList) > 0 {
+		return resp, inTencentCloud()
 	}
 	for _, m := range req.MemberList {
 		if err = mapping.ValidateUserID(m.Member_Account); err != nil {
@@ -45,6 +50,14 @@ func (b admin) MapGroup(ctx context.Context, req v2tim.MapGroupRequest) (resp v2
 		if g.RoomID, err = b.hs.ResolveAlias(ctx, id.RoomAlias(req.RoomId)); err != nil {
 			return resp, roomError(err, "the alias does not lead to a room")
 		}
+	}
+	var info tencent.GroupInfo
+	var accounts []string
+	if g.SeqSource == mapping.SeqSourceCloud {
+		if info, accounts, err = b.cloud.cloudGroup(ctx, g.GroupID); err != nil {
+			return resp, err
+		}
+		g.Type, g.Name = info.Type, cmp.Or(info.Name, g.Name)
 	}
 	if err = b.hs.JoinBot(ctx, g.RoomID); err != nil {
 		return resp, roomError(err, fmt.Sprintf("the bot %s cannot join the room: invite it first", b.bot()))
@@ -61,6 +74,11 @@ func (b admin) MapGroup(ctx context.Context, req v2tim.MapGroupRequest) (resp v2
 		mapped, err := s.mapGroup(ctx, g, present, asOf)
 		if err != nil {
 			return err
+		}
+		if mapped.SeqSource == mapping.SeqSourceCloud {
+			if err = s.linkCloud(ctx, mapped, info, accounts); err != nil {
+				return err
+			}
 		}
 		resp = v2tim.MapGroupResponse{GroupId: mapped.GroupID, RoomId: mapped.RoomID.String(), Type: mapped.Type, Name: mapped.Name, SeqSource: string(mapped.SeqSource)}
 		resp.MemberList, err = s.addMembers(ctx, mapped, req.MemberList)
@@ -81,18 +99,27 @@ func roomError(err error, text string) error {
 	return receipts.NewError(receipts.CodeGroupInvalidParameters, text+" ("+err.Error()+")")
 }
 
-// newGroup reads a request. What it does not say stays empty, see settle.
-func newGroup(req v2tim.MapGroupRequest) (g mapping.Group, err error) {
+// inTencentCloud sends who wants to change members of a cloud group to where that is done.
+func inTencentCloud() error {
+	return receipts.NewError(receipts.CodePermissionDeny, "the group lives in Tencent Cloud: its members are changed there")
+}
+
+// newGroup reads a request. What it does not say stays empty, see settle; but with Tencent Cloud a group is one that lives there, unless
+// the request says something else.
+func (b *Bridge) newGroup(req v2tim.MapGroupRequest) (g mapping.Group, err error) {
 	g = mapping.Group{GroupID: req.GroupId, RoomID: id.RoomID(req.RoomId), Type: req.Type, Name: req.Name, SeqSource: mapping.SeqSource(req.SeqSource), ToMatrix: true, ToTencent: true}
 	if err = mapping.ValidateGroupID(g.GroupID); err != nil {
 		return g, err
 	}
-	switch g.SeqSource {
-	case "", mapping.SeqSourceOwn, mapping.SeqSourceStamped:
-	case mapping.SeqSourceCloud:
+	if g.SeqSource == "" && b.cloud != nil {
+		g.SeqSource = mapping.SeqSourceCloud
+	}
+	switch {
+	case g.SeqSource == "", g.SeqSource.Valid() && (g.SeqSource != mapping.SeqSourceCloud || b.cloud != nil):
+	case g.SeqSource == mapping.SeqSourceCloud:
 		return g, fmt.Errorf("%w: SeqSource cloud needs tencent.mode cloud", mapping.ErrInvalid)
 	default:
-		return g, fmt.Errorf("%w: SeqSource is own or stamped", mapping.ErrInvalid)
+		return g, fmt.Errorf("%w: SeqSource is own, stamped or cloud", mapping.ErrInvalid)
 	}
 	switch g.Type {
 	case "", "Public", "Work", "Private", "Meeting", "ChatRoom", "AVChatRoom", "Community":
@@ -146,6 +173,11 @@ func (s *session) mapGroup(ctx context.Context, g mapping.Group, present []id.Us
 	if err != nil {
 		return nil, err
 	}
+	if known.SeqSource != mapping.SeqSourceCloud { // what it was before does not matter any more
+		if err = s.b.own.DropPause(ctx, known.Key); err != nil {
+			return nil, err
+		}
+	}
 	if err = s.ghostTasks(ctx, known.Key, known.RoomID); err != nil {
 		return nil, err
 	}
@@ -180,6 +212,9 @@ func (b admin) UnmapGroup(ctx context.Context, req v2tim.UnmapGroupRequest) erro
 		}
 		for _, m := range members {
 			if m.User.Kind == receipts.KindAccount && m.Membership.IsMember() { // in the group by being in the room
+				if err = s.leaveTencent(ctx, known, m.User); err != nil {
+					return err
+				}
 				if err = s.memberLeft(ctx, known, m.User, head); err != nil {
 					return err
 				}
@@ -202,6 +237,8 @@ func (b admin) AddGroupMember(ctx context.Context, req v2tim.AddGroupMemberReque
 	g, err := b.groupByID(ctx, req.GroupId)
 	if err != nil {
 		return resp, err
+	} else if g.SeqSource == mapping.SeqSourceCloud {
+		return resp, inTencentCloud()
 	}
 	err = b.commits.do(ctx, func(ctx context.Context, s *session) error {
 		known, err := s.group(ctx, g.Key)
@@ -273,6 +310,8 @@ func (b admin) DeleteGroupMember(ctx context.Context, req v2tim.DeleteGroupMembe
 	g, err := b.groupByID(ctx, req.GroupId)
 	if err != nil {
 		return err
+	} else if g.SeqSource == mapping.SeqSourceCloud {
+		return inTencentCloud()
 	}
 	return refused(b.commits.do(ctx, func(ctx context.Context, s *session) error {
 		known, err := s.group(ctx, g.Key)

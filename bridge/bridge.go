@@ -29,7 +29,7 @@ import (
 // Bridge is one running timbridge. Its handlers and methods are safe for concurrent use once Start has returned.
 //
 // Who owns what: all writing to the database goes through commits, whose goroutine owns cursor and unseen; everything else is either set
-// by New and never changed, or guarded where it is declared.
+// by New and never changed, or guarded where it is declared. The committer's goroutine also owns private once Start has returned.
 type Bridge struct {
 	cfg          *config.Config
 	log          zerolog.Logger
@@ -38,21 +38,24 @@ type Bridge struct {
 	stampSenders config.Senders
 	sender       id.UserID // sender_localpart of the registration
 
-	db      *dbutil.Database
-	maps    *mappingdb.Store
-	reads   *receiptsdb.Store
-	own     *bridgedb.Store
-	states  *sqlstatestore.SQLStateStore
-	hs      *matrix.AppService
-	api     *v2tim.Server
-	hub     *hub
-	backend *v2tim.Backend // nil: nobody is told
-	mapped  *broadcast     // a message got its place, or somebody became a member
-	called  *broadcast     // there are callbacks
-	commits *committer
-	cursor  int64
-	unseen  map[reader]unseen
-	stats   stats
+	db       *dbutil.Database
+	maps     *mappingdb.Store
+	reads    *receiptsdb.Store
+	own      *bridgedb.Store
+	states   *sqlstatestore.SQLStateStore
+	hs       *matrix.AppService
+	api      *v2tim.Server
+	hub      *hub
+	backend  *v2tim.Backend // nil: nobody is told
+	mapped   *broadcast     // a message got its place, or somebody became a member
+	called   *broadcast     // there are callbacks
+	commits  *committer
+	cursor   int64
+	unseen   map[reader]unseen
+	private  map[mapping.UserKey]bool // their receipts do not cross
+	stats    stats
+	cloud    *cloud // nil in standalone
+	commands commands
 
 	markers *reconciler[marker]
 	outbox  *reconciler[bridgedb.Outgoing]
@@ -69,7 +72,7 @@ type Bridge struct {
 
 // stats counts what an operator wants to know of. The numbers start at zero with the process.
 type stats struct {
-	foreignReceipts, parked, refusedStamps, holes, markersSent, markersRefused atomic.Int64
+	acksSent, acksRefused, foreignReceipts, parked, refusedStamps, holes, markersSent, markersRefused atomic.Int64
 }
 
 // New builds a bridge on a database that it may share with others (its tables have version tables of their own). Nothing is
@@ -84,6 +87,7 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger) (*Bridge, 
 		db: db, maps: mappingdb.New(db), reads: receiptsdb.New(db), own: bridgedb.New(db),
 		states: sqlstatestore.NewSQLStateStore(db, nil, false),
 		mapped: newBroadcast(), called: newBroadcast(), running: make(map[string]bool), unseen: make(map[reader]unseen),
+		private: make(map[mapping.UserKey]bool),
 	}
 	if cfg.Matrix.Policy == config.PolicyContiguous {
 		b.policy = receipts.PolicyContiguous
@@ -122,6 +126,11 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger) (*Bridge, 
 			return nil, fmt.Errorf("failed to set up v2tim.callback_url: %w", err)
 		}
 	}
+	if cfg.Tencent.Mode == config.ModeCloud {
+		if b.cloud, err = newCloud(b); err != nil {
+			return nil, err
+		}
+	}
 	b.markers, b.outbox, b.rooms = b.markerReconciler(), b.outboxReconciler(), b.roomReconciler()
 	b.commits = newCommitter(b)
 	return b, nil
@@ -157,6 +166,11 @@ func (b *Bridge) Start(ctx context.Context) error {
 	if err := b.reads.Release(ctx, b.clock()); err != nil {
 		return err
 	}
+	if b.cloud != nil {
+		if err := b.cloud.prepare(ctx); err != nil {
+			return err
+		}
+	}
 	b.ctx, b.stop = context.WithCancel(b.log.WithContext(context.WithoutCancel(ctx)))
 	go b.commits.run()
 	b.tasks.Go(func() { b.markers.run(b.ctx) })
@@ -168,6 +182,9 @@ func (b *Bridge) Start(ctx context.Context) error {
 	b.tasks.Go(b.learnImported)
 	if b.backend != nil {
 		b.tasks.Go(b.tellBackend)
+	}
+	if b.cloud != nil {
+		b.cloud.start(b.ctx, &b.tasks)
 	}
 	b.hs.SetReady(true)
 	return nil
@@ -185,7 +202,7 @@ func (b *Bridge) prepare(ctx context.Context) error {
 		return err
 	}
 	b.cursor, _ = strconv.ParseInt("0"+value, 10, 64)
-	return nil
+	return b.loadPrivate(ctx)
 }
 
 // Stop ends the bridge: no new input is taken, what has been accepted is committed, listeners get until ctx ends to say goodbye.
@@ -195,18 +212,32 @@ func (b *Bridge) Stop(ctx context.Context) (err error) {
 	b.stopOnce.Do(func() {
 		b.hs.SetReady(false)
 		err = b.api.Close(ctx)
+		if b.cloud != nil {
+			err = errors.Join(err, b.cloud.hooks.Close(ctx))
+		}
 		b.mu.Lock() // background work is begun before, or not at all
 		b.stop()
 		b.mu.Unlock()
 		b.tasks.Wait()
 		b.commits.close()
 		b.hs.Close()
+		if b.cloud != nil {
+			b.cloud.client.Close()
+		}
 	})
 	return err
 }
 
 // MatrixHandler is the application service API, for the homeserver.
 func (b *Bridge) MatrixHandler() http.Handler { return b.hs.Handler() }
+
+// WebhookHandler takes the webhooks of Tencent Cloud; nil in standalone.
+func (b *Bridge) WebhookHandler() http.Handler {
+	if b.cloud == nil {
+		return nil
+	}
+	return b.cloud.hooks
+}
 
 // V2TIMHandler is the V2TIM API, for apps and their backends.
 func (b *Bridge) V2TIMHandler() http.Handler { return b.api.Handler() }
@@ -219,6 +250,9 @@ func (b *Bridge) wakeReconcilers() {
 	b.markers.wakeUp()
 	b.outbox.wakeUp()
 	b.rooms.wakeUp()
+	if b.cloud != nil {
+		b.cloud.wakeUp()
+	}
 }
 
 func isNotFound(err error) bool { return errors.Is(err, mapping.ErrNotFound) }

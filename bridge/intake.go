@@ -188,7 +188,7 @@ func (s *session) groupReceipts(ctx context.Context, key mapping.GroupKey, list 
 			row.Shown = pos // his own client put it there; should he be linked one day, our marker must not go below
 			s.save(row)
 		}
-		if !l.group.ToTencent {
+		if !l.group.ToTencent || s.b.private[l.user.Key] {
 			continue
 		}
 		if err := s.claimed(ctx, l.group, l.user, l.scope, pos); err != nil {

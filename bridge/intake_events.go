@@ -34,7 +34,7 @@ func (s *session) roomEvents(ctx context.Context, events []matrix.Event) error {
 			return err
 		}
 		threads[ev.ID] = thread
-		list[i] = mapping.NewEvent{EventID: ev.ID, Thread: thread, At: s.now, Gap: g.SeqSource != mapping.SeqSourceOwn && !ev.IsState() && mapping.Countable(ev.Type, ev.Content)}
+		list[i] = mapping.NewEvent{EventID: ev.ID, Thread: thread, At: s.now, Gap: g.SeqSource != mapping.SeqSourceOwn && s.b.isMessage(&ev)}
 	}
 	places, err := s.b.maps.Append(ctx, room, list)
 	if err != nil {
@@ -112,6 +112,8 @@ func (s *session) unmappedRoom(ctx context.Context, events []matrix.Event) error
 		case ev.Type == "m.room.member" && ev.StateKey != nil && *ev.StateKey == s.b.bot().String() && membershipOf(&ev) == "invite":
 			room := ev.RoomID
 			s.after = append(s.after, func() { s.b.acceptInvite(room) })
+		case s.b.isCommand(&ev):
+			s.command(&ev)
 		}
 	}
 	return nil
@@ -138,9 +140,24 @@ func (s *session) roomEvent(ctx context.Context, g *mapping.Group, ev *matrix.Ev
 	case ev.Type == "m.room.tombstone" && ev.StateKey != nil && *ev.StateKey == "":
 		return s.tombstone(ctx, g, ev)
 	case ev.Type == redactionType && ev.StateKey == nil && ev.Redacts != "":
-		return s.redaction(ctx, g, ev)
-	case !ev.IsState() && mapping.Countable(ev.Type, ev.Content):
+		return s.redaction(ctx, g, ev, place.Pos)
+	case s.b.isCommand(ev):
+		s.command(ev)
+	case s.b.isMessage(ev):
 		return s.messageEvent(ctx, g, ev, place)
+	case ev.StateKey == nil && ev.RelType == "m.replace" && ev.RelatesTo != "":
+		return s.editAtTencent(ctx, g, ev, place.Pos)
 	}
 	return nil
+}
+
+// isMessage tells whether an event is something that is read and gets a number: not what we say ourselves, nor what is said to us.
+func (b *Bridge) isMessage(ev *matrix.Event) bool {
+	return !ev.IsState() && mapping.Countable(ev.Type, ev.Content) && !b.ownBot(ev.Sender) && !b.isCommand(ev)
+}
+
+// command has the bot do what it was told, after the commit.
+func (s *session) command(ev *matrix.Event) {
+	told := *ev
+	s.after = append(s.after, func() { s.b.command(told) })
 }

@@ -8,6 +8,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/timbridge/timbridge/bridge/bridgedb"
+	"github.com/timbridge/timbridge/bridge/config"
 	"github.com/timbridge/timbridge/bridge/matrix"
 	"github.com/timbridge/timbridge/mapping"
 	"github.com/timbridge/timbridge/receipts"
@@ -49,6 +50,9 @@ func (s *session) memberEvent(ctx context.Context, g *mapping.Group, ev *matrix.
 		if u.Kind == receipts.KindGhost && ev.Sender == mxid {
 			return nil
 		}
+		if err = s.leaveTencent(ctx, g, u); err != nil {
+			return err
+		}
 		return s.memberLeft(ctx, g, u, pos)
 	}
 	return nil
@@ -58,6 +62,11 @@ func (s *session) memberJoined(ctx context.Context, g *mapping.Group, u mapping.
 	changed, err := s.b.maps.Join(ctx, g.Key, u.Key, g.LastSeq, pos, posKnown)
 	if err != nil {
 		return err
+	}
+	if s.b.cfg.Bridge.MatrixMembers == config.MatrixMembersAll {
+		if err = s.wantJoin(ctx, g, u); err != nil {
+			return err
+		}
 	}
 	if !changed {
 		return s.letIn(ctx, g, u)
@@ -157,6 +166,9 @@ func (s *session) members(ctx context.Context, g *mapping.Group, mxids []id.User
 		case m.User.Kind == receipts.KindLinked: // a member by the word of the Tencent side too
 		case changedAfter(m.Membership, asOf): // he has joined since
 		default:
+			if err = s.leaveTencent(ctx, g, m.User); err != nil {
+				return err
+			}
 			if err = s.memberLeft(ctx, g, m.User, head); err != nil {
 				return err
 			}
@@ -221,22 +233,14 @@ func (s *session) moveGroup(ctx context.Context, g *mapping.Group, room id.RoomI
 
 // leaveRoom forgets what readers showed and claimed in a room that is no longer the group's, and sends its ghosts out of it.
 func (s *session) leaveRoom(ctx context.Context, group mapping.GroupKey, old id.RoomID) error {
-	// Rows changed in this commit are written first: the reset is about the stored ones.
-	if err := s.writeRows(ctx); err != nil {
+	err := s.changeStored(ctx, group, func() error { return s.b.reads.ResetRoom(ctx, group) })
+	if err != nil {
 		return err
 	}
-	if err := s.b.reads.ResetRoom(ctx, group); err != nil {
-		return err
-	}
-	if err := s.b.maps.ForgetPlaces(ctx, group); err != nil {
+	if err = s.b.maps.ForgetPlaces(ctx, group); err != nil {
 		return err
 	}
 	clear(s.memberships)
-	for key := range s.rows {
-		if key.group == group {
-			delete(s.rows, key)
-		}
-	}
 	if old == "" {
 		return nil
 	}

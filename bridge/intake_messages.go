@@ -64,7 +64,7 @@ func (s *session) messageEvent(ctx context.Context, g *mapping.Group, ev *matrix
 		m.MsgID = mapping.MsgID(sender.UserID, eventTime(ev, s.now), m.Random)
 	default:
 		if !stamped || !(s.b.hs.IsGhost(ev.Sender) || s.b.stampSenders.Match(ev.Sender.String())) {
-			return nil // its place is kept as a gap: it may be mapped later
+			return s.toTencent(ctx, g, ev, place.Pos, sender) // its place is kept as a gap: it may be mapped later
 		} else if why := refuseStamp(g, stamp); why != "" {
 			s.b.stats.refusedStamps.Add(1)
 			zerolog.Ctx(ctx).Warn().Str("group_id", g.GroupID).Stringer("event_id", ev.ID).Str("reason", why).Msg("Refusing stamp")
@@ -116,7 +116,7 @@ func (s *session) ownSendBack(ctx context.Context, g *mapping.Group, ev *matrix.
 	found, err := s.messagesOf(ctx, g.Key, stamp.Seq)
 	if err != nil {
 		return false, err
-	} else if len(found) == 0 || found[0].MsgID != stamp.MsgID || found[0].Sender != sender.Key {
+	} else if len(found) == 0 || stamp.MsgID != "" && found[0].MsgID != stamp.MsgID || found[0].Sender != sender.Key {
 		return false, nil
 	}
 	m := found[0]

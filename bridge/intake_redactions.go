@@ -32,7 +32,7 @@ func (s *session) redactedEarly(ctx context.Context, room id.RoomID, events []ma
 const redactionType = "m.room.redaction"
 
 // redaction marks a message as recalled: it asks for no receipt any more.
-func (s *session) redaction(ctx context.Context, g *mapping.Group, ev *matrix.Event) error {
+func (s *session) redaction(ctx context.Context, g *mapping.Group, ev *matrix.Event, pos receipts.Pos) error {
 	places, err := s.b.maps.Places(ctx, []id.EventID{ev.Redacts})
 	if err != nil {
 		return err
@@ -45,8 +45,11 @@ func (s *session) redaction(ctx context.Context, g *mapping.Group, ev *matrix.Ev
 	}
 	_, changed, err := s.b.maps.SetRecalled(ctx, ev.Redacts)
 	if isNotFound(err) {
-		return nil // a reaction, say
+		return s.recallAtTencent(ctx, g, ev, pos) // a reaction, say, or what Tencent does not have yet
 	} else if err != nil || !changed {
+		return err
+	}
+	if err = s.recallAtTencent(ctx, g, ev, pos); err != nil {
 		return err
 	}
 	delete(s.windows, g.Key)

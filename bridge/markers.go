@@ -97,7 +97,7 @@ func (s *session) claimMarker(ctx context.Context, d marker) (m marker, ok bool,
 	s.save(row)
 	row.Due = time.Time{}
 	gone := u.Kind == receipts.KindGhost && !membership.IsMember() // not in the room; coming back looks again
-	if gone || g.RoomID == "" || !g.ToMatrix || u.Kind == receipts.KindAccount || u.MXID == "" {
+	if gone || g.RoomID == "" || !g.ToMatrix || s.b.private[u.Key] || u.Kind == receipts.KindAccount || u.MXID == "" {
 		row.Attempts = 0
 		return m, false, nil
 	}

@@ -180,7 +180,7 @@ func (b *Bridge) sendOutgoing(ctx context.Context, o bridgedb.Outgoing) {
 			s.work = true
 			return b.own.DelayOutgoing(ctx, o.TxnID, s.now.Add(wait), o.Attempts+1)
 		}
-		if o.Redacts == "" {
+		if o.Redacts == "" && o.Seq != 0 {
 			if err := b.maps.PlaceMessage(ctx, o.Group, o.Seq, o.RoomID, eventID, 0); err != nil && !isConflict(err) {
 				return err
 			}
@@ -204,8 +204,12 @@ func (b *Bridge) trySend(ctx context.Context, o bridgedb.Outgoing) (id.EventID, 
 	if err != nil {
 		return "", err
 	}
-	if o.Redacts != "" { // his own event: nobody needs a right for that
-		return b.hs.Redact(ctx, sender.MXID, o.RoomID, o.Redacts, o.TxnID)
+	if o.Redacts != "" {
+		as := sender.MXID // his own event: nobody needs a right for that
+		if sender.Kind != receipts.KindGhost && !b.hs.CanActAs(sender.MXID) {
+			as = b.bot()
+		}
+		return b.hs.Redact(ctx, as, o.RoomID, o.Redacts, o.TxnID)
 	}
 	if sender.Kind == receipts.KindGhost {
 		if err = b.hs.EnsureJoined(ctx, sender.MXID, o.RoomID); err != nil {

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"slices"
 
 	"github.com/timbridge/timbridge/mapping"
 	"github.com/timbridge/timbridge/receipts"
@@ -18,6 +19,9 @@ func (s *session) readMore(ctx context.Context, row *receiptsdb.Row, kind receip
 		return nil
 	}
 	s.save(row)
+	if !row.Tencent.ContainsAll(news) {
+		s.ackDue(row)
+	}
 	if ms == nil {
 		found, err := s.messagesBySeq(ctx, row.Group, news)
 		if err != nil {
@@ -178,6 +182,9 @@ func (s *session) messagesLearnt(ctx context.Context, g *mapping.Group, ms []rec
 		if len(known) > 0 {
 			row.Note(known...)
 			s.save(row)
+			if slices.ContainsFunc(known, func(m receipts.Message) bool { return !row.Tencent.Contains(m.Seq) }) {
+				s.ackDue(row)
+			}
 			if err = s.callBack(ctx, g.Key, key, known); err != nil {
 				return err
 			}
@@ -195,6 +202,9 @@ func (s *session) joined(ctx context.Context, g *mapping.Group, u mapping.User) 
 	row, membership, err := s.reader(ctx, g.Key, u.Key)
 	if err != nil {
 		return err
+	}
+	if !row.Tencent.ContainsAll(row.Read) {
+		s.ackDue(row)
 	}
 	if row.Claims.IsZero() {
 		return nil

@@ -24,13 +24,17 @@ func (b *Bridge) Run(ctx context.Context) error {
 
 // listen serves both APIs until ctx ends. Requests under way get the stop timeout to finish.
 func (b *Bridge) listen(ctx context.Context) error {
-	servers := []struct {
+	type api struct {
 		name, host string
 		port       uint16
 		handler    http.Handler
-	}{
+	}
+	servers := []api{
 		{"Matrix", b.cfg.AppService.Hostname, b.cfg.AppService.Port, b.MatrixHandler()},
 		{"V2TIM", b.cfg.V2TIM.Hostname, b.cfg.V2TIM.Port, b.V2TIMHandler()},
+	}
+	if b.cloud != nil {
+		servers = append(servers, api{"webhooks", b.cfg.Tencent.Webhook.Hostname, b.cfg.Tencent.Webhook.Port, b.WebhookHandler()})
 	}
 	failed := make(chan error, len(servers))
 	var running []*http.Server

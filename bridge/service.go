@@ -60,7 +60,12 @@ func (b service) acknowledge(ctx context.Context, u mapping.User, req receipts.R
 	if err != nil {
 		return err
 	}
-	if row := known[u.Key]; row.Read.ContainsAll(req.Seqs) && row.Tencent.ContainsAll(req.Seqs) {
+	g, err := b.maps.GroupByKey(ctx, key)
+	if err != nil {
+		return err
+	}
+	inCloud := g.SeqSource == mapping.SeqSourceCloud // then we are not the Tencent side: it has yet to be told
+	if row := known[u.Key]; row.Read.ContainsAll(req.Seqs) && (inCloud || row.Tencent.ContainsAll(req.Seqs)) {
 		return nil
 	}
 	return b.commits.do(ctx, func(ctx context.Context, s *session) error {
@@ -76,6 +81,9 @@ func (b service) acknowledge(ctx context.Context, u mapping.User, req receipts.R
 		ms := req.Messages
 		if slices.ContainsFunc(ms, func(m receipts.Message) bool { return m.Pos == 0 }) {
 			ms = nil // the room may have got it since the request was checked: look again, in this commit
+		}
+		if inCloud {
+			return s.readMore(ctx, row, u.Kind, row.Add(req.Seqs), ms)
 		}
 		return s.readMore(ctx, row, u.Kind, row.AddTencent(req.Seqs), ms)
 	})
@@ -188,12 +196,14 @@ func (b service) GetMessageReadReceipts(ctx context.Context, caller string, ids 
 		return nil, err
 	}
 	members := make(map[mapping.GroupKey][]receipts.Member)
+	seqs := make(map[mapping.GroupKey][]receipts.MsgSeq)
 	var list []v2tim.MessageReceipt
 	for _, id := range ids {
 		r := resolved[id]
 		if r.Message.Wants == receipts.WantsNo {
 			continue
 		}
+		seqs[r.Group] = append(seqs[r.Group], r.Message.Seq)
 		if _, ok := members[r.Group]; !ok {
 			if members[r.Group], err = b.readers(ctx, r.Group); err != nil {
 				return nil, err
@@ -203,6 +213,9 @@ func (b service) GetMessageReadReceipts(ctx context.Context, caller string, ids 
 	}
 	if len(list) == 0 {
 		return nil, &receipts.Error{Code: receipts.CodeReceiptNotExist, Desc: "none of the messages was sent with needReadReceipt"}
+	}
+	if b.cloud != nil {
+		b.cloud.newerCounts(ctx, resolved, seqs, list)
 	}
 	return list, nil
 }

@@ -35,8 +35,9 @@ type session struct {
 	// told after the commit
 	wakeUsers  map[mapping.UserKey]struct{}
 	wakeGroups map[mapping.GroupKey]struct{}
-	mapped     bool // a message got its place: calls that wait for it look again
-	work       bool // reconcilers have something to do
+	remapped   map[mapping.GroupKey]struct{} // groups that have got, or lost, a room
+	mapped     bool                          // a message got its place: calls that wait for it look again
+	work       bool                          // reconcilers have something to do
 	after      []func()
 }
 
@@ -65,6 +66,7 @@ func newSession(b *Bridge) *session {
 		callbacks:   make(map[callback]struct{}),
 		wakeUsers:   make(map[mapping.UserKey]struct{}),
 		wakeGroups:  make(map[mapping.GroupKey]struct{}),
+		remapped:    make(map[mapping.GroupKey]struct{}),
 	}
 }
 
@@ -100,6 +102,7 @@ func (s *session) group(ctx context.Context, key mapping.GroupKey) (*mapping.Gro
 
 // forgetGroup drops what is cached of a group and its room: they have been mapped anew.
 func (s *session) forgetGroup(key mapping.GroupKey) {
+	s.remapped[key] = struct{}{}
 	delete(s.groups, key)
 	delete(s.windows, key)
 	clear(s.rooms)
@@ -211,15 +214,24 @@ func (s *session) save(row *receiptsdb.Row) {
 
 // due asks for a look at what Matrix shows for this reader. The first look at an idle reader is at once; what follows while one
 // is planned or under way rides with it or comes one coalescing time later.
-func (s *session) due(row *receiptsdb.Row) {
+func (s *session) due(row *receiptsdb.Row) { s.plan(row, &row.Due) }
+
+// ackDue asks for a look at what Tencent Cloud has yet to be told of this reader, in the same way. In standalone there is nobody to tell.
+func (s *session) ackDue(row *receiptsdb.Row) {
+	if s.b.cloud != nil {
+		s.plan(row, &row.AckDue)
+	}
+}
+
+func (s *session) plan(row *receiptsdb.Row, due *time.Time) {
 	at := s.now
-	if !row.Due.IsZero() {
+	if !due.IsZero() {
 		at = at.Add(s.b.cfg.Matrix.Coalesce)
-		if !row.Due.After(at) {
+		if !due.After(at) {
 			return
 		}
 	}
-	row.Due = at
+	*due = at
 	s.save(row)
 	s.work = true
 }
@@ -322,6 +334,19 @@ func (s *session) writeRows(ctx context.Context) error {
 	return s.b.reads.Save(ctx, rows)
 }
 
+// changeStored lets change work on the stored rows of a group: those changed in this commit are written before, all are read anew after.
+func (s *session) changeStored(ctx context.Context, group mapping.GroupKey, change func() error) error {
+	if err := s.writeRows(ctx); err != nil {
+		return err
+	}
+	for key := range s.rows {
+		if key.group == group {
+			delete(s.rows, key)
+		}
+	}
+	return change()
+}
+
 // announce tells those who wait, after the commit.
 func (s *session) announce() {
 	if s.mapped {
@@ -334,6 +359,11 @@ func (s *session) announce() {
 		s.b.wakeReconcilers()
 	}
 	s.b.hub.announce(s)
+	if s.b.cloud != nil {
+		for key := range s.remapped {
+			s.b.cloud.relink(key)
+		}
+	}
 	for _, fn := range s.after {
 		fn()
 	}

@@ -52,3 +52,30 @@ func (r Reader) PendingAcks(self UserKey, m Membership, ms []Message) []MsgSeq {
 	slices.Sort(seqs)
 	return slices.Compact(seqs)
 }
+
+// SettleTencent adds to Tencent those messages of ms that Tencent need never be told of: his own, and those known to
+// be without receipt. What is open (Read without Tencent) stays small so. It returns whether that changed
+// anything. Messages that he has not read are passed over, so that Tencent stays a part of Read.
+func (r *Reader) SettleTencent(self UserKey, ms []Message) bool {
+	var seqs []MsgSeq
+	for _, msg := range ms {
+		if !msg.mayNeed(self) && r.Read.Contains(msg.Seq) && !r.Tencent.Contains(msg.Seq) {
+			seqs = append(seqs, msg.Seq)
+		}
+	}
+	r.Tencent = r.Tencent.Union(SetOf(seqs...))
+	return len(seqs) > 0
+}
+
+// Undecided returns the messages of ms, rising, that would be pending (see PendingAcks) if only they were known
+// to want a receipt.
+func (r Reader) Undecided(self UserKey, m Membership, ms []Message) []MsgSeq {
+	var unknown []Message
+	for _, msg := range ms {
+		if msg.Wants == WantsUnknown {
+			msg.Wants = WantsYes
+			unknown = append(unknown, msg)
+		}
+	}
+	return r.PendingAcks(self, m, unknown)
+}

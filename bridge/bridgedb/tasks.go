@@ -75,13 +75,14 @@ func (s *Store) nextDue(ctx context.Context, query string) (next time.Time, ok b
 	return time.UnixMilli(*due), true, nil
 }
 
-// Pending counts what is on its way: outgoing messages and room tasks.
-func (s *Store) Pending(ctx context.Context) (outgoing, tasks int, err error) {
-	err = s.db.QueryRow(ctx, "SELECT (SELECT COUNT(*) FROM tim_outbox), (SELECT COUNT(*) FROM tim_room_task)").Scan(&outgoing, &tasks)
+// Pending counts what is on its way: messages to either side, and what has to be done about members.
+func (s *Store) Pending(ctx context.Context) (messages, members int, err error) {
+	err = s.db.QueryRow(ctx, `SELECT (SELECT COUNT(*) FROM tim_outbox) + (SELECT COUNT(*) FROM tim_relay),
+		(SELECT COUNT(*) FROM tim_room_task) + (SELECT COUNT(*) FROM tim_join WHERE due IS NOT NULL)`).Scan(&messages, &members)
 	if err != nil {
 		return 0, 0, fmt.Errorf("failed to count pending work: %w", err)
 	}
-	return outgoing, tasks, nil
+	return messages, members, nil
 }
 
 // DelayRoomTask plans the next attempt, unless the task was asked for again since.

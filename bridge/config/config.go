@@ -22,6 +22,7 @@ type Config struct {
 	DoublePuppet DoublePuppet `yaml:"double_puppet"`
 	Tencent      Tencent      `yaml:"tencent"`
 	V2TIM        V2TIM        `yaml:"v2tim"`
+	Relay        Relay        `yaml:"relay"`
 	Mapping      Mapping      `yaml:"mapping"`
 	Receipts     Receipts     `yaml:"receipts"`
 	Bridge       Bridge       `yaml:"bridge"`
@@ -137,7 +138,7 @@ type Mode string
 const (
 	// ModeStandalone: there is no Tencent Cloud, our V2TIM API is the Tencent side.
 	ModeStandalone Mode = "standalone"
-	// ModeCloud: groups live in Tencent Cloud. Not there yet; refused by [Config.Validate].
+	// ModeCloud: groups live in Tencent Cloud; we are a backend of the app, by its webhooks and server API.
 	ModeCloud Mode = "cloud"
 )
 
@@ -153,7 +154,102 @@ type Tencent struct {
 	Edition Edition `yaml:"edition"`
 	// MaxMembers: groups larger than this have no receipts (10060); 0 = no limit.
 	MaxMembers int `yaml:"max_members"`
+
+	// What follows is for ModeCloud only.
+
+	// Region is where the app lives, one of tencent.Regions. BaseURL stands in for it.
+	Region  string `yaml:"region"`
+	BaseURL string `yaml:"base_url"`
+	// CallsPerSecond and AccountCallsPerSecond are our share of Tencent's limits for
+	// each command (200 and 100).
+	CallsPerSecond        float64 `yaml:"calls_per_second"`
+	AccountCallsPerSecond float64 `yaml:"account_calls_per_second"`
+	// Concurrency is the number of calls to Tencent in flight.
+	Concurrency    int           `yaml:"concurrency"`
+	RequestTimeout time.Duration `yaml:"request_timeout"`
+	// CatchUpInterval is how often is looked for what webhooks have not told, and
+	// CatchUpMessages how many messages of a group are looked at.
+	CatchUpInterval time.Duration `yaml:"catch_up_interval"`
+	CatchUpMessages int           `yaml:"catch_up_messages"`
+	Webhook         Webhook       `yaml:"webhook"`
 }
+
+// Admin is the identifier under which we call Tencent's server API.
+func (t Tencent) Admin() string {
+	if len(t.Admins) == 0 {
+		return ""
+	}
+	return t.Admins[0]
+}
+
+// Webhook is where Tencent, or the app's backend, tells what happens in groups.
+type Webhook struct {
+	// Hostname and Port are where we listen for webhooks, at any path.
+	Hostname string `yaml:"hostname"`
+	Port     uint16 `yaml:"port"`
+	// Token is that of Tencent's console, BearerToken one of the app's backend; a
+	// webhook must show one of those that are set.
+	Token       Secret `yaml:"token"`
+	BearerToken Secret `yaml:"bearer_token"`
+	// Sources are the addresses (CIDR) that webhooks may come from, all if there are
+	// none. TrustedProxies are those whose X-Forwarded-For is believed.
+	Sources        []string `yaml:"sources"`
+	TrustedProxies []string `yaml:"trusted_proxies"`
+	// Forward is the app's backend: every webhook is passed on to it, and its answer
+	// goes back. ForwardStrict makes a backend that does not answer a failure.
+	Forward       string `yaml:"forward"`
+	ForwardStrict bool   `yaml:"forward_strict"`
+}
+
+// Relay says which messages cross, for ModeCloud.
+type Relay struct {
+	// Messages: messages cross. If not, another bridge has to carry and stamp them.
+	Messages bool `yaml:"messages"`
+	// Unmapped are the kinds of messages without a place in the history that are shown
+	// in the room all the same. They have no receipts.
+	Unmapped []Unmapped `yaml:"unmapped"`
+	// MediaURL is where apps find what Matrix users upload, with {server} and {media}
+	// in it; empty: they only see the name of a file.
+	MediaURL string `yaml:"media_url"`
+	// Avatars says whose avatars ghosts get.
+	Avatars Avatars `yaml:"avatars"`
+}
+
+// Unmapped is a kind of message that has no place in a group's history.
+type Unmapped string
+
+const (
+	// UnmappedOnlineOnly: for those online only.
+	UnmappedOnlineOnly Unmapped = "online_only"
+	// UnmappedDirected: for some members only.
+	UnmappedDirected Unmapped = "directed"
+	// UnmappedTopic: in a topic of a community.
+	UnmappedTopic Unmapped = "topic"
+)
+
+// Avatars says from where the pictures of ghosts may be fetched.
+type Avatars string
+
+const (
+	// AvatarsOff: ghosts have none.
+	AvatarsOff Avatars = "off"
+	// AvatarsPublic: only from public addresses.
+	AvatarsPublic Avatars = "public"
+	// AvatarsAny: also from private addresses, such as this machine's own.
+	AvatarsAny Avatars = "any"
+)
+
+// MatrixMembers says which Matrix users become members of the Tencent group.
+type MatrixMembers string
+
+const (
+	// MatrixMembersActive: who has written or read something.
+	MatrixMembersActive MatrixMembers = "active"
+	// MatrixMembersAll: everybody in the room.
+	MatrixMembersAll MatrixMembers = "all"
+	// MatrixMembersNone: nobody; their messages appear, their receipts do not.
+	MatrixMembersNone MatrixMembers = "none"
+)
 
 // V2TIM is the API that apps call.
 type V2TIM struct {
@@ -220,4 +316,11 @@ type Bridge struct {
 	EventWait time.Duration `yaml:"event_wait"`
 	// StopTimeout bounds a clean stop.
 	StopTimeout time.Duration `yaml:"stop_timeout"`
+	// CommandPrefix begins messages in a room that are meant for us.
+	CommandPrefix string `yaml:"command_prefix"`
+	// MatrixMembers, AutoCreate and AutoInvite are for ModeCloud only. AutoCreate
+	// makes a room for every group of the app, into which AutoInvite (MXIDs) are invited.
+	MatrixMembers MatrixMembers `yaml:"matrix_members"`
+	AutoCreate    bool          `yaml:"auto_create"`
+	AutoInvite    []string      `yaml:"auto_invite"`
 }

@@ -51,7 +51,7 @@ func TestExampleAndStructHaveTheSameKeys(t *testing.T) {
 	// A pair that belongs together may share the comment above its first key.
 	shared := []string{
 		"appservice.port", "appservice.hs_token", "database.max_idle_conns", "tencent.secret_key", "v2tim.port",
-		"appservice.bot.avatar",
+		"appservice.bot.avatar", "tencent.webhook.port",
 	}
 	require.ElementsMatch(t, shared, uncommented, "every key needs a comment")
 }
@@ -63,6 +63,9 @@ func TestExampleLoads(t *testing.T) {
 	// Keys that are meant to be empty until somebody fills them in.
 	mayBeZero := []string{
 		"appservice.bot.avatar", "double_puppet.servers", "double_puppet.secrets", "tencent.sdk_app_id", "tencent.secret_key",
+		"tencent.base_url", "tencent.webhook.token", "tencent.webhook.bearer_token", "tencent.webhook.sources",
+		"tencent.webhook.trusted_proxies", "tencent.webhook.forward", "tencent.webhook.forward_strict", "relay.media_url",
+		"bridge.auto_create", "bridge.auto_invite",
 		"v2tim.min_sdk_version", "v2tim.deny_platforms", "v2tim.callback_url", "v2tim.callback_token", "mapping.stamp_senders",
 	}
 	var walk func(v reflect.Value, path string)

@@ -54,21 +54,25 @@ func (c *Config) checkTencent(found *findings) {
 	switch t.Mode {
 	case ModeStandalone:
 	case ModeCloud:
-		found.problem("tencent.mode", "cloud comes with a later version of timbridge: use standalone, where apps talk to timbridge's own V2TIM API")
+		c.checkCloud(found)
 	default:
-		found.problem("tencent.mode", "%q is not known: use standalone", t.Mode)
+		found.problem("tencent.mode", "%q is not known: use standalone or cloud", t.Mode)
+	}
+	whichApp, whichKey := "choose any number, apps have to give the same", "make one with openssl rand -hex 32, apps' UserSigs are signed with it"
+	if t.Mode == ModeCloud {
+		whichApp, whichKey = "give the app's SDKAppID, it is in Tencent's console", "give the app's secret key, it is in Tencent's console"
 	}
 	switch {
 	case t.SDKAppID == 0:
-		found.problem("tencent.sdk_app_id", "is not set: choose any number, apps have to give the same")
+		found.problem("tencent.sdk_app_id", "is not set: %s", whichApp)
 	case t.SDKAppID > 1<<31-1: // the limit of the UserSig library
 		found.problem("tencent.sdk_app_id", "has to be from 1 to 2147483647")
 	}
 	switch {
 	case t.SecretKey == "":
-		found.problem("tencent.secret_key", "is not set: make one with openssl rand -hex 32, apps' UserSigs are signed with it")
+		found.problem("tencent.secret_key", "is not set: %s", whichKey)
 	case len(t.SecretKey) < minSecretKey:
-		found.problem("tencent.secret_key", "is too short to be safe, it needs %d characters or more: make one with openssl rand -hex 32", minSecretKey)
+		found.problem("tencent.secret_key", "is too short to be safe, it needs %d characters or more: %s", minSecretKey, whichKey)
 	}
 	for _, admin := range t.Admins {
 		if admin == "" || len(admin) > maxUserID {
@@ -133,6 +137,9 @@ func (c *Config) checkV2TIM(found *findings) {
 func isWildcard(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
 func (c *Config) checkRules(found *findings) {
+	if strings.TrimSpace(c.Bridge.CommandPrefix) == "" {
+		found.problem("bridge.command_prefix", "is empty, so that every message would be a command: use for instance !tim")
+	}
 	for _, pattern := range c.Mapping.StampSenders {
 		if _, err := CompileSenders([]string{pattern}); err != nil {
 			found.problem("mapping.stamp_senders", "%v", err)

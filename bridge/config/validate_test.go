@@ -2,10 +2,14 @@ package config
 
 import (
 	"errors"
+	"math"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/timbridge/timbridge/bridge/tencent"
 )
 
 func valid(t *testing.T) *Config {
@@ -51,7 +55,6 @@ func TestValidate(t *testing.T) {
 		"puppet secret":      {func(c *Config) { c.DoublePuppet.Secrets = map[string]Secret{"a.test": secretText} }, []string{"double_puppet.secrets.a.test: has to be \"as_token:\""}},
 		"puppet address":     {func(c *Config) { c.DoublePuppet.Secrets = map[string]Secret{"a.test": "as_token:x"} }, []string{"double_puppet.servers"}},
 		"puppet domain":      {func(c *Config) { c.DoublePuppet.Secrets = map[string]Secret{"@a:b": "as_token:x"} }, []string{"is not a server name"}},
-		"cloud":              {func(c *Config) { c.Tencent.Mode = ModeCloud }, []string{"tencent.mode: cloud comes with a later version"}},
 		"mode":               {func(c *Config) { c.Tencent.Mode = "" }, []string{"tencent.mode: \"\" is not known"}},
 		"short key":          {func(c *Config) { c.Tencent.SecretKey = "hunter2" }, []string{"tencent.secret_key: is too short to be safe"}},
 		"app id":             {func(c *Config) { c.Tencent.SDKAppID = 1 << 31 }, []string{"tencent.sdk_app_id: has to be from 1 to"}},
@@ -66,6 +69,7 @@ func TestValidate(t *testing.T) {
 		"sender pattern":     {func(c *Config) { c.Mapping.StampSenders = []string{"/@[/"} }, []string{"mapping.stamp_senders"}},
 		"sender without @":   {func(c *Config) { c.Mapping.StampSenders = []string{"bot:a.test"} }, []string{"matches nobody"}},
 		"window":             {func(c *Config) { c.Receipts.Window = 0 }, []string{"receipts.window"}},
+		"command prefix":     {func(c *Config) { c.Bridge.CommandPrefix = " " }, []string{"bridge.command_prefix: is empty"}},
 		"negative time":      {func(c *Config) { c.Receipts.HoleAfter = -time.Hour }, []string{"receipts.hole_after"}},
 		"several": {func(c *Config) { c.Receipts.Window, c.Matrix.Concurrency, c.Homeserver.Domain = 0, 0, "" },
 			[]string{"homeserver.domain", "matrix.concurrency", "receipts.window"}},
@@ -74,20 +78,118 @@ func TestValidate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := valid(t)
 			tc.change(cfg)
-			err := cfg.Validate()
-			if len(tc.says) == 0 {
-				require.NoError(t, err)
-				return
-			}
-			var problems *ProblemsError
-			require.True(t, errors.As(err, &problems))
-			require.Len(t, problems.Problems, len(tc.says), "%v", problems.Problems)
-			for i, text := range tc.says {
-				require.Contains(t, problems.Problems[i], text)
-			}
-			require.NotContains(t, err.Error(), secretText)
+			requireProblems(t, cfg, tc.says)
 		})
 	}
+}
+
+// requireProblems tells that a config has just these problems, in this order.
+func requireProblems(t *testing.T, cfg *Config, says []string) {
+	t.Helper()
+	err := cfg.Validate()
+	if len(says) == 0 {
+		require.NoError(t, err)
+		return
+	}
+	var problems *ProblemsError
+	require.True(t, errors.As(err, &problems))
+	require.Len(t, problems.Problems, len(says), "%v", problems.Problems)
+	for i, text := range says {
+		require.Contains(t, problems.Problems[i], text)
+	}
+	require.NotContains(t, err.Error(), secretText)
+}
+
+// validCloud is what an operator has to write for tencent.mode cloud.
+func validCloud(t *testing.T) *Config {
+	t.Helper()
+	res, err := load(t, strings.Replace(minimal, "tencent: {", "tencent: {mode: cloud, webhook: {token: "+secretText+"}, ", 1))
+	require.NoError(t, err)
+	require.NoError(t, res.Config.Validate())
+	return res.Config
+}
+
+func TestValidateCloud(t *testing.T) {
+	const mediaURL = "https://matrix.test/_matrix/media/v3/download/{server}/{media}"
+	cases := map[string]struct {
+		change func(*Config)
+		says   []string // one for each problem; empty = valid
+	}{
+		"no admins":         {func(c *Config) { c.Tencent.Admins = nil }, []string{"tencent.admins: is empty"}},
+		"no app":            {func(c *Config) { c.Tencent.SDKAppID = 0 }, []string{"tencent.sdk_app_id: is not set: give the app's"}},
+		"no key":            {func(c *Config) { c.Tencent.SecretKey = "" }, []string{"tencent.secret_key: is not set: give the app's"}},
+		"short key":         {func(c *Config) { c.Tencent.SecretKey = "hunter2" }, []string{"tencent.secret_key: is too short to be safe, it needs 32 characters or more: give the app's"}},
+		"no member limit":   {func(c *Config) { c.Tencent.MaxMembers = 0 }, []string{"tencent.max_members: has to be from 1 to 200"}},
+		"too many members":  {func(c *Config) { c.Tencent.MaxMembers = 201 }, []string{"tencent.max_members: has to be from 1 to 200"}},
+		"negative members":  {func(c *Config) { c.Tencent.MaxMembers = -1 }, []string{"tencent.max_members: cannot be negative"}},
+		"fewer members":     {func(c *Config) { c.Tencent.MaxMembers = 50 }, nil},
+		"region":            {func(c *Config) { c.Tencent.Region = "france" }, []string{`tencent.region: "france" is not known: use one of "china", "china-backup", `}},
+		"other region":      {func(c *Config) { c.Tencent.Region = "singapore" }, nil},
+		"base url":          {func(c *Config) { c.Tencent.BaseURL, c.Tencent.Region = "http://127.0.0.1:29390", "" }, nil},
+		"bad base url":      {func(c *Config) { c.Tencent.BaseURL = "127.0.0.1:29390" }, []string{"tencent.base_url: has to be an address"}},
+		"no calls":          {func(c *Config) { c.Tencent.CallsPerSecond = 0 }, []string{"tencent.calls_per_second: has to be more than 0"}},
+		"calls, no number":  {func(c *Config) { c.Tencent.CallsPerSecond = math.NaN() }, []string{"tencent.calls_per_second"}},
+		"endless calls":     {func(c *Config) { c.Tencent.CallsPerSecond = math.Inf(1) }, []string{"tencent.calls_per_second"}},
+		"raised limit":      {func(c *Config) { c.Tencent.CallsPerSecond = 1000 }, nil},
+		"slow calls":        {func(c *Config) { c.Tencent.CallsPerSecond, c.Tencent.AccountCallsPerSecond = 0.5, 0.1 }, nil},
+		"no account calls":  {func(c *Config) { c.Tencent.AccountCallsPerSecond = -1 }, []string{"tencent.account_calls_per_second: has to be more than 0"}},
+		"account calls":     {func(c *Config) { c.Tencent.AccountCallsPerSecond = 1e6 }, []string{"tencent.account_calls_per_second"}},
+		"no concurrency":    {func(c *Config) { c.Tencent.Concurrency = 0 }, []string{"tencent.concurrency: has to be from 1 to 1000"}},
+		"too many at once":  {func(c *Config) { c.Tencent.Concurrency = 1001 }, []string{"tencent.concurrency"}},
+		"short timeout":     {func(c *Config) { c.Tencent.RequestTimeout = time.Millisecond }, []string{"tencent.request_timeout: has to be from 1s to 1m"}},
+		"long timeout":      {func(c *Config) { c.Tencent.RequestTimeout = time.Hour }, []string{"tencent.request_timeout"}},
+		"catch-up":          {func(c *Config) { c.Tencent.CatchUpInterval = time.Second }, []string{"tencent.catch_up_interval: has to be 10s or more"}},
+		"no catch-up":       {func(c *Config) { c.Tencent.CatchUpMessages = 0 }, []string{"tencent.catch_up_messages: has to be from 1 to 10000"}},
+		"long catch-up":     {func(c *Config) { c.Tencent.CatchUpMessages = 10_001 }, []string{"tencent.catch_up_messages"}},
+		"no webhook port":   {func(c *Config) { c.Tencent.Webhook.Port = 0 }, []string{"tencent.webhook.port: is not set"}},
+		"webhook host":      {func(c *Config) { c.Tencent.Webhook.Hostname = "http://a" }, []string{"tencent.webhook.hostname"}},
+		"port of the other": {func(c *Config) { c.Tencent.Webhook.Port = c.AppService.Port }, []string{"tencent.webhook.port: is that of another listener"}},
+		"port of the API":   {func(c *Config) { c.Tencent.Webhook.Port = c.V2TIM.Port }, []string{"tencent.webhook.port: is that of another listener"}},
+		"no token":          {func(c *Config) { c.Tencent.Webhook.Token = "" }, []string{"tencent.webhook.token: is not set, and bearer_token neither"}},
+		"bearer token":      {func(c *Config) { c.Tencent.Webhook.Token, c.Tencent.Webhook.BearerToken = "", secretText }, nil},
+		"both tokens":       {func(c *Config) { c.Tencent.Webhook.BearerToken = secretText }, nil},
+		"sources":           {func(c *Config) { c.Tencent.Webhook.Sources = []string{"203.0.113.0/24", "2001:db8::/32"} }, nil},
+		"bad source":        {func(c *Config) { c.Tencent.Webhook.Sources = []string{"203.0.113.7", "10.0.0.0/8", "x"} }, []string{`tencent.webhook.sources: "203.0.113.7" is not a range`, `tencent.webhook.sources: "x" is not a range`}},
+		"bad proxy":         {func(c *Config) { c.Tencent.Webhook.TrustedProxies = []string{"localhost"} }, []string{`tencent.webhook.trusted_proxies: "localhost" is not a range`}},
+		"forward": {func(c *Config) {
+			c.Tencent.Webhook.Forward, c.Tencent.Webhook.ForwardStrict = "https://app.test/im", true
+		}, nil},
+		"bad forward":       {func(c *Config) { c.Tencent.Webhook.Forward = "app.test" }, []string{"tencent.webhook.forward: has to be an address"}},
+		"media":             {func(c *Config) { c.Relay.MediaURL = mediaURL }, nil},
+		"bad media":         {func(c *Config) { c.Relay.MediaURL = "/{server}/{media}" }, []string{"relay.media_url: has to be an address"}},
+		"media, no name":    {func(c *Config) { c.Relay.MediaURL = "https://matrix.test/{server}" }, []string{"relay.media_url: lacks {media}"}},
+		"no avatars":        {func(c *Config) { c.Relay.Avatars = AvatarsOff }, nil},
+		"any avatars":       {func(c *Config) { c.Relay.Avatars = AvatarsAny }, nil},
+		"avatars":           {func(c *Config) { c.Relay.Avatars = "all" }, []string{`relay.avatars: "all" is not known: use off, public or any`}},
+		"no Matrix members": {func(c *Config) { c.Bridge.MatrixMembers = MatrixMembersNone }, nil},
+		"all in the room":   {func(c *Config) { c.Bridge.MatrixMembers = MatrixMembersAll }, nil},
+		"Matrix members":    {func(c *Config) { c.Bridge.MatrixMembers = "some" }, []string{`bridge.matrix_members: "some" is not known: use active, all or none`}},
+		"invited":           {func(c *Config) { c.Bridge.AutoInvite = []string{"@ops:matrix.test"} }, nil},
+		"invited nobody":    {func(c *Config) { c.Bridge.AutoInvite = []string{"ops:matrix.test", "@ops"} }, []string{`bridge.auto_invite: "ops:matrix.test" is not`, `bridge.auto_invite: "@ops" is not`}},
+		"several": {func(c *Config) { c.Tencent.Region, c.Relay.Avatars, c.Receipts.Window = "", "", 0 },
+			[]string{"tencent.region", "relay.avatars", "receipts.window"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			cfg := validCloud(t)
+			tc.change(cfg)
+			requireProblems(t, cfg, tc.says)
+			if cfg.Tencent.SDKAppID != 0 && len(cfg.Tencent.SecretKey) >= minSecretKey && cfg.Tencent.MaxMembers >= 0 && cfg.Receipts.Window > 0 {
+				cfg.Tencent.Mode = ModeStandalone
+				require.NoError(t, cfg.Validate(), "standalone does not need it")
+			}
+		})
+	}
+}
+
+// The two lists are kept apart because this package knows nothing of Tencent's side.
+func TestRegionsAreThoseOfTencent(t *testing.T) {
+	require.Equal(t, tencent.Regions(), regions())
+}
+
+func TestTencentAdmin(t *testing.T) {
+	require.Equal(t, "root", Tencent{Admins: []string{"root", "other"}}.Admin())
+	require.Empty(t, Tencent{}.Admin())
 }
 
 func TestValidateParts(t *testing.T) {

@@ -31,6 +31,16 @@ var (
 	// ErrBotCannotInvite: the bot may not invite into the room, because its power level is too low or
 	// because it is not in the room. errors.Is(err, ErrForbidden) holds too.
 	ErrBotCannotInvite = errors.New("bot may not invite into the room")
+	// ErrTooLarge: what was to be sent is larger than we or the homeserver (M_TOO_LARGE) allow.
+	ErrTooLarge = errors.New("too large")
+	// ErrExclusive: the homeserver said M_EXCLUSIVE, the name lies outside what our registration claims.
+	// One that was written before the bridge made rooms lacks the aliases: it has to be written anew. (Synapse; Dendrite
+	// 0.15.2 does not mind.)
+	ErrExclusive = errors.New("outside the namespaces of the registration")
+	// ErrAliasInUse: the alias of a group's room leads to a room that is not ours.
+	ErrAliasInUse = errors.New("alias leads to a room that the bot did not make or has left")
+	// ErrInvalid: what the caller wants is malformed, nothing was sent.
+	ErrInvalid = errors.New("malformed")
 )
 
 // TemporaryError is a failure that may be gone at the next try: a network error, a timeout, 429, 5xx,
@@ -47,8 +57,8 @@ func (e *TemporaryError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *TemporaryError) Unwrap() error { return e.Err }
 
-// RequestError is a refusal by the homeserver. It matches ErrForbidden, ErrNotFound, ErrUnsupported
-// and ErrUnknownToken under errors.Is.
+// RequestError is a refusal by the homeserver. It matches ErrForbidden, ErrNotFound, ErrUnsupported,
+// ErrTooLarge, ErrExclusive and ErrUnknownToken under errors.Is.
 type RequestError struct {
 	// Status is the HTTP status.
 	Status int
@@ -76,6 +86,10 @@ func (e *RequestError) Is(target error) bool {
 		return e.Code == "M_NOT_FOUND" || (e.Status == http.StatusNotFound && e.Code == "M_UNKNOWN")
 	case ErrUnsupported:
 		return e.Code == "M_UNRECOGNIZED"
+	case ErrTooLarge:
+		return e.Code == "M_TOO_LARGE"
+	case ErrExclusive:
+		return e.Code == "M_EXCLUSIVE"
 	case ErrUnknownToken:
 		return e.Code == "M_UNKNOWN_TOKEN" || e.Code == "M_MISSING_TOKEN"
 	}

@@ -39,7 +39,9 @@ var (
 // It asks for receipts under the name of the specification (receive_ephemeral, understood by Synapse
 // from 1.156.0 on) and under the older one (de.sorunome.msc2409.push_ephemeral). The bot has a
 // namespace of its own beside the ghosts' and is not sender_localpart, because Synapse refuses /sync
-// to that user; sender_localpart is a name nobody uses, as with mautrix bridges.
+// to that user; sender_localpart is a name nobody uses, as with mautrix bridges. The aliases of rooms
+// made for groups begin as the ghosts do: Synapse lets an application service make no others, and
+// nobody else take one first.
 func NewRegistration(cfg RegistrationConfig) (*appservice.Registration, error) {
 	if err := checkNames(cfg.Domain, cfg.BotLocalpart, cfg.GhostPrefix); err != nil {
 		return nil, err
@@ -71,6 +73,9 @@ func NewRegistration(cfg RegistrationConfig) (*appservice.Registration, error) {
 	reg.Namespaces.UserIDs = appservice.NamespaceList{
 		{Regex: "^@" + regexp.QuoteMeta(cfg.BotLocalpart) + ":" + domain + "$", Exclusive: true},
 		{Regex: "^@" + regexp.QuoteMeta(cfg.GhostPrefix) + ".*:" + domain + "$", Exclusive: true},
+	}
+	reg.Namespaces.RoomAliases = appservice.NamespaceList{
+		{Regex: "^#" + regexp.QuoteMeta(cfg.GhostPrefix) + ".*:" + domain + "$", Exclusive: true},
 	}
 	return reg, nil
 }

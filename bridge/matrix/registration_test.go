@@ -31,11 +31,19 @@ namespaces:
       exclusive: true
     - regex: ^@tim\._.*:example\.org$
       exclusive: true
+  aliases:
+    - regex: ^#tim\._.*:example\.org$
+      exclusive: true
 `, text)
 	ghosts := regexp.MustCompile(reg.Namespaces.UserIDs[1].Regex)
 	require.True(t, ghosts.MatchString("@tim._carl=2f:example.org"))
 	for _, stranger := range []string{"@timx_carl:example.org", "@tim._carl:example-org", "@tim:example.org", "@tim._carl:example.org.evil", "x@tim._carl:example.org"} {
 		require.False(t, ghosts.MatchString(stranger), stranger)
+	}
+	aliases := regexp.MustCompile(reg.Namespaces.RoomAliases[0].Regex)
+	require.True(t, aliases.MatchString("#tim._=40_t_g_s=23_1:example.org"))
+	for _, stranger := range []string{"#tim_x:example.org", "#tim._x:example-org", "#lobby:example.org", "#tim._x:example.org.evil", "x#tim._x:example.org", "@tim._x:example.org"} {
+		require.False(t, aliases.MatchString(stranger), stranger)
 	}
 }
 

@@ -21,11 +21,14 @@ const maxResponse = 16 << 20
 // request is one call of the client-server API.
 type request struct {
 	method string
-	// path begins after /_matrix/client.
-	path  mautrix.ClientURLPath
+	// path is nearly always a mautrix.ClientURLPath, which begins after /_matrix/client.
+	path  mautrix.PrefixableURLPath
 	query url.Values
 	// body is nil for an empty object.
 	body any
+	// raw, of type contentType, stands in for body where that is no JSON.
+	raw         []byte
+	contentType string
 	// http and limit stand in for the normal client and maxResponse.
 	http  *http.Client
 	limit int64
@@ -53,10 +56,16 @@ func (a *AppService) call(ctx context.Context, user id.UserID, req request, into
 			q[key] = values
 		}
 	})
+	var headers http.Header
+	if req.raw != nil {
+		headers = http.Header{"Content-Type": {req.contentType}}
+	}
 	body, err := client.MakeFullRequest(withoutLog(ctx), mautrix.FullRequest{
 		Method:            req.method,
 		URL:               address,
+		Headers:           headers,
 		RequestJSON:       req.body,
+		RequestBytes:      req.raw,
 		MaxAttempts:       1,
 		SensitiveContent:  true,
 		ResponseSizeLimit: req.limit,

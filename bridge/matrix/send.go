@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"maunium.net/go/mautrix"
@@ -19,6 +20,7 @@ var (
 	errBadJSON  = errors.New("content is no JSON object")
 	errNoTxnID  = errors.New("transaction id is empty")
 	errNoAnswer = errors.New("answer has no event_id")
+	errNoURI    = errors.New("answer has no content_uri")
 )
 
 // SendReceipt sends m.read for an event as a ghost or a linked user. He must be in the room: call
@@ -77,6 +79,29 @@ func (a *AppService) SendEvent(ctx context.Context, as id.UserID, room id.RoomID
 		return "", fmt.Errorf("failed to send event: %w", err)
 	}
 	return answer.EventID, nil
+}
+
+// maxNotice bounds the text of a notice in bytes. An event may have 65,536 in all, and JSON may write one byte as six,
+// see https://spec.matrix.org/v1.19/client-server-api/#size-limits
+const maxNotice = 10_000
+
+// SendNotice says something in a room as the bot, as an m.notice, which calls nobody and which other bots do not answer.
+// Text beyond 10,000 bytes is cut. The same txnID twice is one notice (until the homeserver restarts); it needs to
+// differ only from those of other notices in the room.
+func (a *AppService) SendNotice(ctx context.Context, room id.RoomID, text, txnID string) error {
+	content, err := json.Marshal(map[string]any{
+		"msgtype": event.MsgNotice, "body": strings.ToValidUTF8(cut(text, maxNotice), ""), "m.mentions": struct{}{},
+	})
+	if err != nil {
+		return fmt.Errorf("failed to send notice: %w", err)
+	}
+	if txnID != "" {
+		txnID = "notice_" + txnID // ids are shared with the ghosts
+	}
+	if _, err = a.SendMessage(ctx, a.bot, room, content, txnID, time.Time{}); err != nil {
+		return fmt.Errorf("failed to send notice: %w", err)
+	}
+	return nil
 }
 
 // SetProfile sets display name and avatar of a user of ours; what is empty stays as it is.

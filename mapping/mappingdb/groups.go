@@ -200,6 +200,14 @@ func (s *Store) SetSwitches(ctx context.Context, key mapping.GroupKey, toMatrix,
 	return s.updateGroup(ctx, key, `UPDATE tim_group SET to_matrix = $2, to_tencent = $3 WHERE group_key = $1`, toMatrix, toTencent)
 }
 
+// RaiseSeq says that the group has messages up to seq, whether they are known or not. It never goes down.
+func (s *Store) RaiseSeq(ctx context.Context, key mapping.GroupKey, seq receipts.MsgSeq) error {
+	if seq > maxSeq {
+		return fmt.Errorf("%w seq %d: out of range", mapping.ErrInvalid, seq)
+	}
+	return s.updateGroup(ctx, key, `UPDATE tim_group SET last_seq = CASE WHEN last_seq < $2 THEN $2 ELSE last_seq END WHERE group_key = $1`, seq)
+}
+
 func (s *Store) updateGroup(ctx context.Context, key mapping.GroupKey, query string, params ...any) error {
 	res, err := s.db.Exec(ctx, query, append([]any{key}, params...)...)
 	if err != nil {

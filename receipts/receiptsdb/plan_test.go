@@ -17,16 +17,19 @@ func TestQueriesUseIndexes(t *testing.T) {
 	db := openSQLite(t)
 	require.NoError(t, receiptsdb.New(db).Upgrade(t.Context()))
 	tests := map[string]string{
-		"SELECT group_key, read_set FROM tim_reader WHERE due<=$1 ORDER BY due, group_key, user_key LIMIT $2":  "tim_reader_due_idx",
-		"SELECT min(due) FROM tim_reader WHERE due IS NOT NULL":                                                "tim_reader_due_idx",
-		"SELECT count(*) FROM tim_reader WHERE due IS NOT NULL AND (due<=$1 OR attempts>0)":                    "tim_reader_due_idx",
-		"SELECT read_set FROM tim_reader WHERE group_key=$1 AND user_key IN ($2, $3)":                          "PRIMARY KEY (group_key=? AND user_key=?)",
-		"SELECT read_set FROM tim_reader WHERE group_key=$1 AND (claim_max>=$2 OR frontier>=$2)":               "PRIMARY KEY (group_key=?)",
-		"SELECT room_id FROM tim_parked WHERE event_id IN ($1, $2)":                                            "tim_parked_event_idx",
-		"DELETE FROM tim_parked WHERE since_ms<$1":                                                             "tim_parked_since_idx",
-		"SELECT seq FROM tim_callback WHERE user_key=$1 AND cursor>$2 ORDER BY cursor, group_key, seq LIMIT 3": "tim_callback_cursor_idx",
-		"SELECT seq FROM tim_callback WHERE cursor>$1 ORDER BY cursor LIMIT $2":                                "tim_callback_all_idx",
-		"DELETE FROM tim_callback WHERE at_ms<$1":                                                              "tim_callback_at_idx",
+		"SELECT group_key, read_set FROM tim_reader WHERE due<=$1 ORDER BY due, group_key, user_key LIMIT $2":         "tim_reader_due_idx",
+		"SELECT min(due) FROM tim_reader WHERE due IS NOT NULL":                                                       "tim_reader_due_idx",
+		"SELECT count(*) FROM tim_reader WHERE due IS NOT NULL AND (due<=$1 OR attempts>0)":                           "tim_reader_due_idx",
+		"SELECT group_key, read_set FROM tim_reader WHERE ack_due<=$1 ORDER BY ack_due, group_key, user_key LIMIT $2": "tim_reader_ack_idx",
+		"SELECT min(ack_due) FROM tim_reader WHERE ack_due IS NOT NULL":                                               "tim_reader_ack_idx",
+		"UPDATE tim_reader SET ack_due=$2 WHERE group_key=$1 AND tencent_set IS NOT NULL":                             "PRIMARY KEY (group_key=?)",
+		"SELECT read_set FROM tim_reader WHERE group_key=$1 AND user_key IN ($2, $3)":                                 "PRIMARY KEY (group_key=? AND user_key=?)",
+		"SELECT read_set FROM tim_reader WHERE group_key=$1 AND (claim_max>=$2 OR frontier>=$2)":                      "PRIMARY KEY (group_key=?)",
+		"SELECT room_id FROM tim_parked WHERE event_id IN ($1, $2)":                                                   "tim_parked_event_idx",
+		"DELETE FROM tim_parked WHERE since_ms<$1":                                                                    "tim_parked_since_idx",
+		"SELECT seq FROM tim_callback WHERE user_key=$1 AND cursor>$2 ORDER BY cursor, group_key, seq LIMIT 3":        "tim_callback_cursor_idx",
+		"SELECT seq FROM tim_callback WHERE cursor>$1 ORDER BY cursor LIMIT $2":                                       "tim_callback_all_idx",
+		"DELETE FROM tim_callback WHERE at_ms<$1":                                                                     "tim_callback_at_idx",
 	}
 	for query, index := range tests {
 		rows, err := db.Query(t.Context(), "EXPLAIN QUERY PLAN "+query, 1, 2, 3)

@@ -57,10 +57,11 @@ func (s *Store) ReadersClaiming(ctx context.Context, group receipts.GroupKey, po
 // in the key.
 const (
 	insert = "INSERT INTO tim_reader (group_key, user_key, read_set, tencent_set, claims, claim_max," +
-		" latest, frontier, solid, shown, sent, due, attempts) VALUES "
+		" latest, frontier, solid, shown, sent, due, attempts, ack_due, ack_attempts) VALUES "
 	upsert = " ON CONFLICT (group_key, user_key) DO UPDATE SET read_set=excluded.read_set, tencent_set=excluded.tencent_set," +
 		" claims=excluded.claims, claim_max=excluded.claim_max, latest=excluded.latest, frontier=excluded.frontier," +
-		" solid=excluded.solid, shown=excluded.shown, sent=excluded.sent, due=excluded.due, attempts=excluded.attempts"
+		" solid=excluded.solid, shown=excluded.shown, sent=excluded.sent, due=excluded.due, attempts=excluded.attempts," +
+		" ack_due=excluded.ack_due, ack_attempts=excluded.ack_attempts"
 )
 
 // Save writes rows, new ones and known ones, in the order of (group, user), so
@@ -111,8 +112,17 @@ func (s *Store) Save(ctx context.Context, rows []Row) error {
 
 // Due returns at most limit rows that are due at now, the longest due first.
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]Row, error) {
-	rows, err := s.list(ctx, "SELECT "+columns+
-		" FROM tim_reader WHERE due<=$1 ORDER BY due, group_key, user_key LIMIT $2", now.UnixMilli(), max(limit, 0))
+	return s.dueBy(ctx, "due", now, limit)
+}
+
+// DueAcks is Due for what Tencent Cloud has yet to be told.
+func (s *Store) DueAcks(ctx context.Context, now time.Time, limit int) ([]Row, error) {
+	return s.dueBy(ctx, "ack_due", now, limit)
+}
+
+func (s *Store) dueBy(ctx context.Context, column string, now time.Time, limit int) ([]Row, error) {
+	rows, err := s.list(ctx, "SELECT "+columns+" FROM tim_reader WHERE "+column+"<=$1 ORDER BY "+column+", group_key, user_key LIMIT $2",
+		now.UnixMilli(), max(limit, 0))
 	if err != nil {
 		return nil, fmt.Errorf("failed to read due readers: %w", err)
 	}
@@ -122,8 +132,19 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]Row, error
 // Release makes everything that is due later due now: what the process before us had under way, or put off, is looked at again.
 // Call it at start, when nothing is under way.
 func (s *Store) Release(ctx context.Context, now time.Time) error {
-	if _, err := s.db.Exec(ctx, "UPDATE tim_reader SET due=$1 WHERE due>$1", now.UnixMilli()); err != nil {
-		return fmt.Errorf("failed to release readers: %w", err)
+	for _, column := range []string{"due", "ack_due"} {
+		if _, err := s.db.Exec(ctx, "UPDATE tim_reader SET "+column+"=$1 WHERE "+column+">$1", now.UnixMilli()); err != nil {
+			return fmt.Errorf("failed to release readers: %w", err)
+		}
+	}
+	return nil
+}
+
+// ReleaseAcks makes all readers of a group due of whom Tencent Cloud does not have everything: what stood in the way may be gone.
+func (s *Store) ReleaseAcks(ctx context.Context, group receipts.GroupKey, now time.Time) error {
+	_, err := s.db.Exec(ctx, "UPDATE tim_reader SET ack_due=$2 WHERE group_key=$1 AND tencent_set IS NOT NULL", int64(group), now.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("failed to release readers of group %d: %w", group, err)
 	}
 	return nil
 }
@@ -131,29 +152,37 @@ func (s *Store) Release(ctx context.Context, now time.Time) error {
 // NextDue returns when the first row is due, which may be past, and false if none
 // ever is.
 func (s *Store) NextDue(ctx context.Context) (time.Time, bool, error) {
-	var due *int64
-	if err := s.db.QueryRow(ctx, "SELECT min(due) FROM tim_reader WHERE due IS NOT NULL").Scan(&due); err != nil {
-		return time.Time{}, false, fmt.Errorf("failed to read next due time: %w", err)
-	}
-	if due == nil {
-		return time.Time{}, false, nil
-	}
-	return time.UnixMilli(*due).UTC(), true, nil
+	return s.nextBy(ctx, "due")
 }
 
-// Pending returns how many rows are on their way: due by soon, or put off after a try. The others wait for time to pass.
+// NextAck is NextDue for what Tencent Cloud has yet to be told.
+func (s *Store) NextAck(ctx context.Context) (time.Time, bool, error) {
+	return s.nextBy(ctx, "ack_due")
+}
+
+func (s *Store) nextBy(ctx context.Context, column string) (time.Time, bool, error) {
+	var due *int64
+	if err := s.db.QueryRow(ctx, "SELECT min("+column+") FROM tim_reader WHERE "+column+" IS NOT NULL").Scan(&due); err != nil {
+		return time.Time{}, false, fmt.Errorf("failed to read next due time: %w", err)
+	}
+	return fromMillis(due), due != nil, nil
+}
+
+// Pending returns how much is on its way to Matrix and to Tencent Cloud: due by soon, or put off after a try. The rest waits for
+// time to pass.
 func (s *Store) Pending(ctx context.Context, soon time.Time) (int, error) {
-	var n int
-	err := s.db.QueryRow(ctx, "SELECT count(*) FROM tim_reader WHERE due IS NOT NULL AND (due<=$1 OR attempts>0)", soon.UnixMilli()).Scan(&n)
+	var markers, acks int
+	err := s.db.QueryRow(ctx, "SELECT (SELECT count(*) FROM tim_reader WHERE due IS NOT NULL AND (due<=$1 OR attempts>0)),"+
+		" (SELECT count(*) FROM tim_reader WHERE ack_due IS NOT NULL AND (ack_due<=$1 OR ack_attempts>0))", soon.UnixMilli()).Scan(&markers, &acks)
 	if err != nil {
 		return 0, fmt.Errorf("failed to count due readers: %w", err)
 	}
-	return n, nil
+	return markers + acks, nil
 }
 
 // ResetRoom forgets everything about places in a room for all readers of a group,
 // because the group is leaving the room: claims, markers and frontier, and what
-// was due. What has been read, and what Tencent has of it, stays.
+// was due for Matrix. What has been read, and what Tencent has of it, stays.
 func (s *Store) ResetRoom(ctx context.Context, group receipts.GroupKey) error {
 	_, err := s.db.Exec(ctx, "UPDATE tim_reader SET claims=NULL, claim_max=0, latest=0, frontier=0, solid=0, shown=0, sent=0,"+
 		" due=NULL, attempts=0 WHERE group_key=$1", int64(group))

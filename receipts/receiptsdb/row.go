@@ -15,12 +15,14 @@ type Row struct {
 	Group receipts.GroupKey
 	User  receipts.UserKey
 	receipts.Reader
-	// Due is from when on somebody should look what Matrix or Tencent have yet to
-	// be told; the zero time is never. It is kept to the millisecond, rounded down,
-	// and comes back in UTC.
-	Due time.Time
-	// Attempts is how often that has failed in a row.
+	// Due is from when on somebody should look what Matrix has yet to be told; the
+	// zero time is never. It is kept to the millisecond, rounded down, and comes
+	// back in UTC. Attempts is how often that has failed in a row.
+	Due      time.Time
 	Attempts int
+	// AckDue and AckAttempts are the same for Tencent Cloud.
+	AckDue      time.Time
+	AckAttempts int
 }
 
 // RowError says that the stored row of one reader cannot be read or written. It
@@ -39,7 +41,7 @@ func (e *RowError) Error() string {
 // Unwrap returns the cause.
 func (e *RowError) Unwrap() error { return e.Err }
 
-const columns = "group_key, user_key, read_set, tencent_set, claims, latest, frontier, solid, shown, sent, due, attempts"
+const columns = "group_key, user_key, read_set, tencent_set, claims, latest, frontier, solid, shown, sent, due, attempts, ack_due, ack_attempts"
 
 // tencentNone stands in tencent_set for the empty set beside a read_set that is not
 // empty: NULL means "the same", and some drivers cannot tell no bytes from NULL.
@@ -48,13 +50,13 @@ const tencentNone = "\x00"
 // scratch is what a row is scanned into; it is used again for the next row.
 type scratch struct {
 	read, tencent, claims []byte
-	due                   *int64
+	due, ackDue           *int64
 }
 
 func (t *scratch) scan(from dbutil.Scannable) (Row, error) {
 	var row Row
 	err := from.Scan(&row.Group, &row.User, &t.read, &t.tencent, &t.claims,
-		&row.Latest, &row.Frontier, &row.Solid, &row.Shown, &row.Sent, &t.due, &row.Attempts)
+		&row.Latest, &row.Frontier, &row.Solid, &row.Shown, &row.Sent, &t.due, &row.Attempts, &t.ackDue, &row.AckAttempts)
 	if err != nil {
 		return Row{}, err
 	}
@@ -71,14 +73,19 @@ func (t *scratch) scan(from dbutil.Scannable) (Row, error) {
 	if row.Claims, err = receipts.ParseClaims(t.claims); err != nil {
 		return Row{}, &RowError{row.Group, row.User, err}
 	}
-	if t.due != nil {
-		row.Due = time.UnixMilli(*t.due).UTC()
-	}
+	row.Due, row.AckDue = fromMillis(t.due), fromMillis(t.ackDue)
 	return row, nil
 }
 
+func fromMillis(ms *int64) time.Time {
+	if ms == nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(*ms).UTC()
+}
+
 // rowWidth is the number of values that values appends.
-const rowWidth = 13
+const rowWidth = 15
 
 // values appends what is stored of a row, in the order of upsert.
 func (row *Row) values(args []any) ([]any, error) {
@@ -99,10 +106,12 @@ func (row *Row) values(args []any) ([]any, error) {
 	if err != nil {
 		return nil, &RowError{row.Group, row.User, err}
 	}
-	if row.Attempts < 0 || row.Attempts > math.MaxInt32 {
-		return nil, &RowError{row.Group, row.User, fmt.Errorf("%d attempts are out of range", row.Attempts)}
+	for _, attempts := range []int{row.Attempts, row.AckAttempts} {
+		if attempts < 0 || attempts > math.MaxInt32 {
+			return nil, &RowError{row.Group, row.User, fmt.Errorf("%d attempts are out of range", attempts)}
+		}
 	}
 	return append(args, int64(row.Group), int64(row.User), read, tencent, claims, int64(row.Claims.Highest()),
 		int64(row.Latest), int64(row.Frontier), int64(row.Solid), int64(row.Shown), int64(row.Sent),
-		millis(row.Due), int64(row.Attempts)), nil
+		millis(row.Due), int64(row.Attempts), millis(row.AckDue), int64(row.AckAttempts)), nil
 }

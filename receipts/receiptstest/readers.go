@@ -18,7 +18,7 @@ func requireRow(t *testing.T, want, got receiptsdb.Row) {
 	require.True(t, want.Read.Equal(got.Read), "read: want %v, got %v", want.Read, got.Read)
 	require.True(t, want.Tencent.Equal(got.Tencent), "tencent: want %v, got %v", want.Tencent, got.Tencent)
 	require.True(t, want.Claims.Equal(got.Claims), "claims: want %+v, got %+v", want.Claims, got.Claims)
-	want.Due = stored(want.Due)
+	want.Due, want.AckDue = stored(want.Due), stored(want.AckDue)
 	for _, row := range []*receiptsdb.Row{&want, &got} {
 		row.Read, row.Tencent, row.Claims = receipts.Set{}, receipts.Set{}, receipts.Claims{}
 	}
@@ -35,7 +35,7 @@ func requireRows(t *testing.T, want, got []receiptsdb.Row) {
 
 // fullRow has something in every field.
 func fullRow(group receipts.GroupKey, user receipts.UserKey) receiptsdb.Row {
-	row := receiptsdb.Row{Group: group, User: user, Due: start(), Attempts: 3}
+	row := receiptsdb.Row{Group: group, User: user, Due: start(), Attempts: 3, AckDue: start().Add(time.Hour), AckAttempts: 4}
 	row.Read = receipts.SetOfRanges(receipts.Range{First: 1, Last: 40}, receipts.Range{First: 50, Last: receipts.MsgSeq(60 + user)})
 	row.Tencent = receipts.SetOf(1, 2, 3, receipts.MsgSeq(50+user%10))
 	row.Claims, _ = row.Claims.Raise(receipts.ScopeMain, 70)
@@ -147,7 +147,7 @@ func testSaveAllOrNothing(t *testing.T, b *bench) {
 	for i := range receipts.UserKey(1100) {
 		rows = append(rows, receiptsdb.Row{Group: 1, User: i + 1})
 	}
-	rows[1099].Attempts = -1
+	rows[1099].AckAttempts = -1
 	require.ErrorAs(t, b.Save(ctx, rows), &rowErr)
 	require.EqualValues(t, 1100, rowErr.User)
 	all, err := b.AllReaders(ctx, 1)
@@ -259,12 +259,48 @@ func testDue(t *testing.T, b *bench) {
 	require.Zero(t, pending)
 }
 
+func testDueAcks(t *testing.T, b *bench) {
+	ctx := t.Context()
+	at := func(d time.Duration) time.Time { return start().Add(d) }
+	some := receipts.Reader{Read: receipts.SetOf(1, 2), Tencent: receipts.SetOf(1)}
+	rows := []receiptsdb.Row{
+		{Group: 1, User: 1, Reader: some, AckDue: at(time.Hour), AckAttempts: 2},
+		{Group: 1, User: 2, Reader: some},
+		{Group: 1, User: 3, Reader: receipts.Reader{Read: receipts.SetOf(1), Tencent: receipts.SetOf(1)}},
+		{Group: 2, User: 1, Reader: some, AckDue: at(0), Due: at(time.Minute)},
+	}
+	require.NoError(t, b.Save(ctx, rows))
+	due, err := b.DueAcks(ctx, start(), 10)
+	require.NoError(t, err)
+	requireRows(t, rows[3:], due)
+	next, ok, err := b.NextAck(ctx)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, stored(at(0)), next)
+	pending, err := b.Pending(ctx, start())
+	require.NoError(t, err)
+	require.Equal(t, 2, pending, "one due, one put off after a try")
+
+	require.NoError(t, b.ReleaseAcks(ctx, 1, at(-time.Minute)))
+	due, err = b.DueAcks(ctx, at(-time.Second), 10)
+	require.NoError(t, err)
+	require.Len(t, due, 2, "those of whom Tencent does not have everything")
+	require.EqualValues(t, 1, due[0].User)
+	require.EqualValues(t, 2, due[1].User)
+
+	require.NoError(t, b.Save(ctx, rows))
+	require.NoError(t, b.Release(ctx, start()))
+	due, err = b.DueAcks(ctx, start(), 10)
+	require.NoError(t, err)
+	require.Len(t, due, 2)
+}
+
 func testResetRoom(t *testing.T, b *bench) {
 	ctx := t.Context()
 	require.NoError(t, b.Save(ctx, []receiptsdb.Row{fullRow(1, 1), fullRow(2, 1)}))
 	require.NoError(t, b.ResetRoom(ctx, 1))
 	before := fullRow(1, 1)
-	want := receiptsdb.Row{Group: 1, User: 1, Reader: receipts.Reader{Read: before.Read, Tencent: before.Tencent}}
+	want := receiptsdb.Row{Group: 1, User: 1, Reader: receipts.Reader{Read: before.Read, Tencent: before.Tencent}, AckDue: before.AckDue, AckAttempts: before.AckAttempts}
 	got, err := b.AllReaders(ctx, 1)
 	require.NoError(t, err)
 	requireRows(t, []receiptsdb.Row{want}, got)

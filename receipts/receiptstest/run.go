@@ -26,6 +26,7 @@ func Run(t *testing.T, open Open) {
 		"Joins the transaction":   testJoinsTransaction,
 		"Readers claiming":        testReadersClaiming,
 		"Due":                     testDue,
+		"Due acks":                testDueAcks,
 		"Reset room":              testResetRoom,
 		"Damaged rows":            testDamagedRows,
 		"Parked":                  testParked,

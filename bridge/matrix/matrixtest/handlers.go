@@ -34,6 +34,7 @@ func (s *Server) handler() http.Handler {
 	})
 	mux.HandleFunc("GET "+clientV3+"/sync", s.handleSync)
 	mux.HandleFunc("POST /_matrix/client/v1/appservice/{service}/ping", s.handlePing)
+	mux.HandleFunc("POST /_matrix/media/v3/upload", s.handleUpload)
 	for pattern, serve := range map[string]endpoint{
 		"POST " + clientV3 + "/register":                 s.register,
 		"GET " + clientV3 + "/account/whoami":            s.whoami,
@@ -83,6 +84,9 @@ func (s *Server) wrap(serve endpoint) http.HandlerFunc {
 		c, err := s.admit(r, body)
 		var answer any
 		if err == nil {
+			err = checkBody(r, body)
+		}
+		if err == nil {
 			answer, err = serve(c, r, body)
 		}
 		s.mu.Unlock()
@@ -107,16 +111,18 @@ func (s *Server) admit(r *http.Request, body []byte) (caller, error) {
 	if failure := s.takeFault(r.Method, r.URL.Path, user); failure != nil {
 		return c, failure
 	}
-	if err != nil {
-		return c, err
-	}
+	return c, err
+}
+
+// checkBody wants an object in every POST and PUT, as Synapse does.
+func checkBody(r *http.Request, body []byte) error {
 	if r.Method == http.MethodPost || r.Method == http.MethodPut {
 		var object map[string]json.RawMessage
 		if json.Unmarshal(body, &object) != nil || object == nil {
-			return c, &matrixError{Status: http.StatusBadRequest, Code: "M_NOT_JSON", Message: "Content not JSON."}
+			return &matrixError{Status: http.StatusBadRequest, Code: "M_NOT_JSON", Message: "Content not JSON."}
 		}
 	}
-	return c, nil
+	return nil
 }
 
 func (s *Server) identify(r *http.Request) (caller, error) {
@@ -205,6 +211,9 @@ func (s *Server) handlePing(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	c, err := s.admit(r, body)
 	s.mu.Unlock()
+	if err == nil {
+		err = checkBody(r, body)
+	}
 	switch {
 	case err != nil:
 	case !s.opts.Ping:

@@ -49,55 +49,6 @@ func (s *Server) joinedRooms(c caller, _ *http.Request, _ json.RawMessage) (any,
 	return map[string]any{"joined_rooms": rooms}, nil
 }
 
-func (s *Server) postCreateRoom(c caller, _ *http.Request, body json.RawMessage) (any, error) {
-	var req struct {
-		Preset string      `json:"preset"`
-		Invite []id.UserID `json:"invite"`
-	}
-	_ = json.Unmarshal(body, &req)
-	r := s.createRoom(c.user, RoomOptions{Public: req.Preset == "public_chat", Invite: req.Invite})
-	return map[string]any{"room_id": r.id}, nil
-}
-
-func (s *Server) getProfile(_ caller, r *http.Request, _ json.RawMessage) (any, error) {
-	acc := s.users[id.UserID(r.PathValue("user"))]
-	if acc == nil {
-		return nil, notFound("Profile was not found")
-	}
-	return map[string]any{"displayname": acc.displayName, "avatar_url": acc.avatarURL}, nil
-}
-
-func (s *Server) putProfile(c caller, r *http.Request, body json.RawMessage) (any, error) {
-	if id.UserID(r.PathValue("user")) != c.user {
-		return nil, forbidden("Cannot set another user's profile")
-	}
-	var req map[string]string
-	field := r.PathValue("field")
-	if json.Unmarshal(body, &req) != nil {
-		return nil, badParam("no strings")
-	}
-	switch field {
-	case "displayname":
-		s.users[c.user].displayName = req[field]
-	case "avatar_url":
-		s.users[c.user].avatarURL = req[field]
-	default:
-		return unrecognized(c, r, body)
-	}
-	s.notify()
-	return struct{}{}, nil
-}
-
-// Profile returns display name and avatar of a user.
-func (s *Server) Profile(user id.UserID) (displayName, avatarURL string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if acc := s.users[user]; acc != nil {
-		return acc.displayName, acc.avatarURL
-	}
-	return "", ""
-}
-
 func (s *Server) membershipAction(action string) endpoint {
 	return func(c caller, r *http.Request, body json.RawMessage) (any, error) {
 		target := c.user
@@ -115,21 +66,6 @@ func (s *Server) membershipAction(action string) endpoint {
 		}
 		return map[string]any{"room_id": roomOf(r)}, nil
 	}
-}
-
-// SetAlias makes an alias lead to a room.
-func (s *Server) SetAlias(alias id.RoomAlias, room id.RoomID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.aliases[alias] = room
-}
-
-func (s *Server) getAlias(_ caller, r *http.Request, _ json.RawMessage) (any, error) {
-	room, ok := s.aliases[id.RoomAlias(r.PathValue("alias"))]
-	if !ok {
-		return nil, notFound("Room alias not found")
-	}
-	return map[string]any{"room_id": room, "servers": []string{s.opts.ServerName}}, nil
 }
 
 func (s *Server) memberRoom(c caller, r *http.Request) (*room, error) {
@@ -191,6 +127,9 @@ func (s *Server) getState(c caller, r *http.Request, _ json.RawMessage) (any, er
 	ev := room.state[[2]string{r.PathValue("type"), r.PathValue("key")}]
 	if ev == nil {
 		return nil, notFound("Event not found.")
+	}
+	if r.URL.Query().Get("format") == "event" && !s.opts.NoStateFormat {
+		return ev.encode(), nil
 	}
 	return ev.content, nil
 }

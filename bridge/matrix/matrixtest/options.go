@@ -32,6 +32,14 @@ type Options struct {
 	GrowOnRetry bool
 	// RestartIDs: transaction ids begin at 1 again after Restart.
 	RestartIDs bool
+	// NoStateFormat: format=event of /state is not known, the content alone is given. (Neither Synapse nor Dendrite.)
+	NoStateFormat bool
+	// AnyAlias: createRoom takes any alias that is free, also one that an application service has reserved.
+	AnyAlias bool
+	// RoomVersion is that of rooms whose creator does not ask for one, "10" if empty.
+	RoomVersion string
+	// MaxUpload is the largest file in bytes, 10 MiB if zero.
+	MaxUpload int
 	// MaxEvents is how many events a transaction holds at most.
 	MaxEvents int
 	// RetryPause is the pause before a failed transaction is sent again, doubled each time up to 20
@@ -57,7 +65,7 @@ func Synapse() Options {
 
 // Dendrite returns what was seen on Dendrite 0.15.2.
 func Dendrite() Options {
-	return Options{UnknownStored: true, LeaveUnknown: true, GrowOnRetry: true, MaxEvents: 50}
+	return Options{UnknownStored: true, LeaveUnknown: true, GrowOnRetry: true, AnyAlias: true, MaxEvents: 50}
 }
 
 func (o *Options) setDefaults() {
@@ -66,6 +74,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.MaxEvents <= 0 {
 		o.MaxEvents = 100
+	}
+	if o.MaxUpload <= 0 {
+		o.MaxUpload = 10 << 20
 	}
 	if o.RetryPause <= 0 {
 		o.RetryPause = 2 * time.Millisecond

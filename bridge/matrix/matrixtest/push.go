@@ -20,6 +20,7 @@ import (
 type service struct {
 	reg        *appservice.Registration
 	namespaces []namespace
+	aliases    []namespace
 	url        string
 	removed    bool
 
@@ -55,19 +56,37 @@ type Transaction struct {
 
 func newService(reg *appservice.Registration) (*service, error) {
 	svc := &service{reg: reg, url: reg.URL}
-	for _, ns := range reg.Namespaces.UserIDs {
+	var err error
+	if svc.namespaces, err = compile(reg.Namespaces.UserIDs); err != nil {
+		return nil, err
+	}
+	svc.aliases, err = compile(reg.Namespaces.RoomAliases)
+	return svc, err
+}
+
+func compile(list appservice.NamespaceList) (namespaces []namespace, err error) {
+	for _, ns := range list {
 		regex, err := regexp.Compile(ns.Regex)
 		if err != nil {
 			return nil, err
 		}
-		svc.namespaces = append(svc.namespaces, namespace{regex: regex, exclusive: ns.Exclusive})
+		namespaces = append(namespaces, namespace{regex: regex, exclusive: ns.Exclusive})
 	}
-	return svc, nil
+	return namespaces, nil
 }
 
 func (svc *service) owns(user id.UserID, exclusive bool) bool {
-	for _, ns := range svc.namespaces {
-		if (ns.exclusive || !exclusive) && ns.regex.MatchString(string(user)) {
+	return claims(svc.namespaces, string(user), exclusive)
+}
+
+func (svc *service) ownsAlias(alias id.RoomAlias, exclusive bool) bool {
+	return claims(svc.aliases, string(alias), exclusive)
+}
+
+// claims tells whether a name lies in one of the namespaces, with exclusive only in one of those that others may not use.
+func claims(namespaces []namespace, name string, exclusive bool) bool {
+	for _, ns := range namespaces {
+		if (ns.exclusive || !exclusive) && ns.regex.MatchString(name) {
 			return true
 		}
 	}

@@ -79,9 +79,9 @@ type room struct {
 	fullyRead  map[id.UserID]id.EventID
 	public     bool
 	visibility string
-	// levels are the rights; who is not in users has 0.
-	users                        map[id.UserID]int
-	inviteLevel, kick, sendLevel int
+	levels     levels
+	// creators have all rights (room version 12).
+	creators []id.UserID
 }
 
 type member struct {
@@ -100,9 +100,21 @@ type RoomOptions struct {
 	InviteLevel int
 	// HistoryVisibility is "shared" if empty; with "joined" nobody may see what was before he joined.
 	HistoryVisibility string
+	// Version is the room version, "10" if empty. In "12" the creators have all rights, and ids of rooms have no domain.
+	Version string
+	// AdditionalCreators are creators beside who creates the room (version 12).
+	AdditionalCreators []id.UserID
+	// NoPowerLevels leaves out the m.room.power_levels event, as the specification allows.
+	NoPowerLevels bool
+
+	alias       id.RoomAlias
+	name, topic string
 }
 
 func (s *Server) createRoom(creator id.UserID, opts RoomOptions) *room {
+	if opts.Version == "" {
+		opts.Version = "10"
+	}
 	r := &room{
 		id:         id.RoomID(fmt.Sprintf("!room%d:%s", s.next(), s.opts.ServerName)),
 		state:      make(map[[2]string]*event),
@@ -111,21 +123,39 @@ func (s *Server) createRoom(creator id.UserID, opts RoomOptions) *room {
 		fullyRead:  make(map[id.UserID]id.EventID),
 		public:     opts.Public,
 		visibility: opts.HistoryVisibility,
-		users:      map[id.UserID]int{creator: 100},
-		kick:       50,
-
-		inviteLevel: opts.InviteLevel,
+		levels:     noLevels(creator),
+	}
+	create := map[string]any{"room_version": opts.Version, "creator": creator}
+	powers := map[string]any{"users": map[id.UserID]int{creator: 100}, "invite": opts.InviteLevel, "kick": 50}
+	if opts.Version == "12" {
+		r.id = id.RoomID(fmt.Sprintf("!room%d", s.next()))
+		r.creators = append([]id.UserID{creator}, opts.AdditionalCreators...)
+		create = map[string]any{"room_version": opts.Version, "additional_creators": opts.AdditionalCreators}
+		delete(powers, "users")
 	}
 	s.rooms[r.id] = r
 	empty := ""
-	s.appendEvent(r, creator, "m.room.create", &empty, mustJSON(map[string]any{"room_version": "10", "creator": creator}), 0)
+	state := func(typ string, content any) { s.appendEvent(r, creator, typ, &empty, mustJSON(content), 0) }
+	state("m.room.create", create)
 	s.setMembership(r, creator, creator, "join")
-	s.appendEvent(r, creator, "m.room.power_levels", &empty, mustJSON(map[string]any{"users": r.users, "invite": r.inviteLevel, "kick": r.kick}), 0)
+	if !opts.NoPowerLevels {
+		state("m.room.power_levels", powers)
+	}
+	if opts.alias != "" {
+		s.aliases[opts.alias] = r.id
+		state("m.room.canonical_alias", map[string]any{"alias": opts.alias})
+	}
 	rule := "invite"
 	if opts.Public {
 		rule = "public"
 	}
-	s.appendEvent(r, creator, "m.room.join_rules", &empty, mustJSON(map[string]any{"join_rule": rule}), 0)
+	state("m.room.join_rules", map[string]any{"join_rule": rule})
+	if opts.name != "" {
+		state("m.room.name", map[string]any{"name": opts.name})
+	}
+	if opts.topic != "" {
+		state("m.room.topic", map[string]any{"topic": opts.topic})
+	}
 	for _, user := range opts.Invite {
 		s.setMembership(r, creator, user, "invite")
 	}
@@ -179,17 +209,7 @@ func (s *Server) applyState(r *room, ev *event) {
 		}
 		m.membership = content.Membership
 	case "m.room.power_levels":
-		var content struct {
-			Users  map[id.UserID]int `json:"users"`
-			Invite int               `json:"invite"`
-			Kick   *int              `json:"kick"`
-			Send   int               `json:"events_default"`
-		}
-		_ = json.Unmarshal(ev.content, &content)
-		r.users, r.inviteLevel, r.sendLevel = content.Users, content.Invite, content.Send
-		if content.Kick != nil {
-			r.kick = *content.Kick
-		}
+		r.levels = parseLevels(ev.content)
 	case "m.room.join_rules":
 		var content struct {
 			Rule string `json:"join_rule"`
@@ -237,7 +257,7 @@ func (s *Server) changeMembership(roomID id.RoomID, sender, user id.UserID, acti
 		if now == "ban" || now == "join" {
 			return forbidden("The user is banned or in the room already")
 		}
-		if r.users[sender] < r.inviteLevel {
+		if r.level(sender) < r.levels.Invite {
 			return forbidden("You don't have permission to invite users")
 		}
 		s.setMembership(r, sender, user, "invite")
@@ -258,7 +278,11 @@ func (s *Server) changeMembership(roomID id.RoomID, sender, user id.UserID, acti
 		}
 		s.setMembership(r, sender, user, "leave")
 	default: // kick, ban, unban
-		if r.membership(sender) != "join" || r.users[sender] < r.kick {
+		need := r.levels.Ban
+		if action == "kick" {
+			need = r.levels.Kick
+		}
+		if r.membership(sender) != "join" || r.level(sender) < need || r.level(user) >= r.level(sender) {
 			return forbidden("You don't have permission to " + action)
 		}
 		if action == "kick" && now != "join" && now != "invite" {
@@ -279,11 +303,7 @@ func (s *Server) sendEvent(roomID id.RoomID, sender id.UserID, typ string, state
 	if r == nil || r.membership(sender) != "join" {
 		return nil, forbidden("You are not in the room")
 	}
-	need := r.sendLevel
-	if stateKey != nil {
-		need = 50
-	}
-	if r.users[sender] < need {
+	if r.level(sender) < r.levels.toSend(typ, stateKey != nil) {
 		return nil, forbidden("You don't have permission to post that to the room")
 	}
 	return s.appendEvent(r, sender, typ, stateKey, content, ts), nil
@@ -296,7 +316,7 @@ func (s *Server) redact(roomID id.RoomID, sender id.UserID, target id.EventID) (
 	if r == nil || ev == nil || ev.room != roomID {
 		return nil, notFound("No such event")
 	}
-	if r.membership(sender) != "join" || (ev.sender != sender && r.users[sender] < r.kick) {
+	if r.membership(sender) != "join" || (ev.sender != sender && r.level(sender) < r.levels.Redact) {
 		return nil, forbidden("You may not redact this")
 	}
 	stream := s.next()

@@ -28,6 +28,7 @@ type Server struct {
 	rooms   map[id.RoomID]*room
 	events  map[id.EventID]*event
 	aliases map[id.RoomAlias]id.RoomID
+	media   map[id.ContentURI]*Media
 	sent    map[string]id.EventID
 	faults  []*fault
 	log     []Request
@@ -62,6 +63,7 @@ func New(t testing.TB, opts Options) *Server {
 		rooms:    make(map[id.RoomID]*room),
 		events:   make(map[id.EventID]*event),
 		aliases:  make(map[id.RoomAlias]id.RoomID),
+		media:    make(map[id.ContentURI]*Media),
 		sent:     make(map[string]id.EventID),
 		pushHTTP: &http.Client{Transport: &http.Transport{}, Timeout: 30 * time.Second},
 	}

@@ -289,3 +289,20 @@ func (s *Server) Timeline(room id.RoomID) []Event {
 	}
 	return events
 }
+
+// State returns the content of a state event, "" if there is none.
+func (s *Server) State(room id.RoomID, typ, stateKey string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.rooms[room]; r != nil && r.state[[2]string{typ, stateKey}] != nil {
+		return string(r.state[[2]string{typ, stateKey}].content)
+	}
+	return ""
+}
+
+// Rooms is how many rooms there are.
+func (s *Server) Rooms() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.rooms)
+}

@@ -1,6 +1,7 @@
 package tencenttest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,7 +81,8 @@ type (
 		Title          string          `json:"Title"`
 		MsgNum         int             `json:"MsgNum"`
 		CompatibleText string          `json:"CompatibleText"`
-		AbstractText   []string        `json:"AbstractText,omitempty"`
+		AbstractList   []string        `json:"AbstractList,omitempty"`
+		JsonMsgKey     string          `json:"JsonMsgKey,omitempty"`
 		MsgList        json.RawMessage `json:"MsgList,omitempty"`
 	}
 )
@@ -122,7 +124,13 @@ func checkBody(body []element) error {
 }
 
 func tooLong(body []element, cloud string) bool {
-	return len(mustJSON(body))+len(cloud) > maxMessage
+	var size bytes.Buffer
+	encoder := json.NewEncoder(&size)
+	encoder.SetEscapeHTML(false) // what counts is what is sent
+	if encoder.Encode(body) != nil {
+		return true
+	}
+	return size.Len()+len(cloud) > maxMessage
 }
 
 func textBody(text string) []element {

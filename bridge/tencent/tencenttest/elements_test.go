@@ -21,7 +21,7 @@ func TestElements(t *testing.T) {
 		"TIMImageElem":     `{"UUID":"u","ImageFormat":1,"ImageInfoArray":[{"Type":1,"Size":1,"Width":2,"Height":3,"URL":"https://x/i"}]}`,
 		"TIMFileElem":      `{"Url":"https://x/f","UUID":"u","FileSize":1,"FileName":"f.txt","Download_Flag":2}`,
 		"TIMVideoFileElem": `{"VideoUrl":"https://x/v","VideoUUID":"u","VideoSize":1,"VideoSecond":2,"VideoFormat":"mp4","VideoDownloadFlag":2,"ThumbUrl":"https://x/t","ThumbUUID":"u","ThumbSize":1,"ThumbWidth":2,"ThumbHeight":3,"ThumbFormat":"JPG","ThumbDownloadFlag":2}`,
-		"TIMRelayElem":     `{"Title":"t","MsgNum":1,"CompatibleText":"c","AbstractText":["a"],"MsgList":[]}`,
+		"TIMRelayElem":     `{"Title":"t","MsgNum":1,"CompatibleText":"c","AbstractList":["a"],"MsgList":[]}`,
 	} {
 		require.NoError(t, checkBody([]element{{MsgType: kind, MsgContent: json.RawMessage(content)}}), kind)
 		more := strings.TrimSuffix(content, "}") + `,"Other":1}`

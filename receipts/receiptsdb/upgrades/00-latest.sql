@@ -17,9 +17,12 @@ CREATE TABLE tim_reader (
 	shown    BIGINT NOT NULL,
 	sent     BIGINT NOT NULL,
 
-	-- milliseconds since 1970 from which on there is work; NULL is none
+	-- milliseconds since 1970 from which on Matrix has to be told something; NULL is never
 	due      BIGINT,
 	attempts BIGINT NOT NULL,
+	-- the same for what Tencent Cloud has yet to be told
+	ack_due      BIGINT,
+	ack_attempts BIGINT NOT NULL,
 
 	PRIMARY KEY (group_key, user_key)
 )
@@ -27,6 +30,7 @@ CREATE TABLE tim_reader (
 WITHOUT ROWID
 ;
 CREATE INDEX tim_reader_due_idx ON tim_reader (due) WHERE due IS NOT NULL;
+CREATE INDEX tim_reader_ack_idx ON tim_reader (ack_due) WHERE ack_due IS NOT NULL;
 
 CREATE TABLE tim_parked (
 	room_id    TEXT    NOT NULL,
