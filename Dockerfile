@@ -28,7 +28,7 @@ COPY docker-run.sh /docker-run.sh
 
 VOLUME /data
 WORKDIR /data
-# For the homeserver, and for apps.
-EXPOSE 29380 29381
+# For the homeserver, for apps, and for Tencent Cloud's webhooks.
+EXPOSE 29380 29381 29382
 
 CMD ["/docker-run.sh"]

@@ -26,7 +26,7 @@ fi
 if [ ! -f "$config" ]; then
 	$as_owner "$binary" -c "$config" -e
 	# Inside a container nobody can reach 127.0.0.1.
-	$as_owner sed -i 's/^\(    hostname: \)127\.0\.0\.1$/\10.0.0.0/' "$config"
+	$as_owner sed -i 's/^\( *hostname: \)127\.0\.0\.1$/\10.0.0.0/' "$config"
 	echo "There was no config: wrote the example to $config."
 	echo "Fill it in, then start the container again to get the registration."
 	exit 0

@@ -34,6 +34,10 @@ const (
 	exitData = 40
 	// exitCheck: check found something that has to be put right.
 	exitCheck = 41
+	// exitNotRunning: link and unlink found no timbridge that answers;
+	// exitRefused: it did, and said no.
+	exitNotRunning = 42
+	exitRefused    = 43
 )
 
 // codedError is an error that knows its exit code.

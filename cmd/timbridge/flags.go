@@ -23,6 +23,12 @@ type options struct {
 	versionJSON      bool
 	help             bool
 	expire           time.Duration
+	// configNamed: the path of the config is not just the default. listen, webhook
+	// and webhookToken are for sim.
+	configNamed  bool
+	listen       string
+	webhook      string
+	webhookToken string
 
 	// command is the subcommand, "" to run the bridge; args are its arguments.
 	command string
@@ -42,9 +48,12 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"check", "check", "Try config, database and homeserver, and say for each: ok, or what to do", 0, 0},
+		{"link", "link GROUPID ROOM", "Join a group and a room (!id or #alias:server); a timbridge has to run", 2, 2},
+		{"unlink", "unlink GROUPID", "Part a group from its room; what was read is kept", 1, 1},
 		{"usersig", "usersig USER", "Print a UserSig for a Tencent user, for trying things out", 1, 1},
 		{"import", "import FILE.ndjson", "Read groups, users, members and messages from a file (- is standard input)", 1, 1},
 		{"export", "export [FILE.ndjson]", "Write all of them to a file, or to standard output", 0, 1},
+		{"sim", "sim", "For development: play Tencent Cloud Chat and its users on this machine", 0, 0},
 	}
 }
 
@@ -82,6 +91,9 @@ func newFlags(opts *options) *pflag.FlagSet {
 	flags.BoolVar(&opts.versionJSON, "version-json", false, "Print the version as JSON and quit.")
 	opts.expire = 24 * time.Hour
 	flags.Var(daysValue{&opts.expire}, "expire", "With usersig: how long it is valid, for instance 12h or 180d.")
+	flags.StringVar(&opts.listen, "listen", simAddress, "With sim: the `address` to listen on.")
+	flags.StringVar(&opts.webhook, "webhook", "", "With sim: the `URL` of timbridge's webhooks (default: as the config says, http://127.0.0.1:29382/).")
+	flags.StringVar(&opts.webhookToken, "webhook-token", "", "With sim: the `token` of webhooks (default: that of the config, or "+simToken+").")
 	flags.BoolVarP(&opts.help, "help", "h", false, "Print this help and quit.")
 	return flags
 }
@@ -109,8 +121,11 @@ func parseFlags(args []string) (*options, error) {
 	} else if err := checkCommand(opts); err != nil {
 		return nil, err
 	}
-	if flags.Changed("expire") && opts.command != "usersig" {
-		return nil, errors.New("--expire belongs to usersig")
+	opts.configNamed = flags.Changed("config")
+	for _, flag := range []struct{ name, command string }{{"expire", "usersig"}, {"listen", "sim"}, {"webhook", "sim"}, {"webhook-token", "sim"}} {
+		if flags.Changed(flag.name) && opts.command != flag.command {
+			return nil, fmt.Errorf("--%s belongs to %s", flag.name, flag.command)
+		}
 	}
 	return opts, nil
 }

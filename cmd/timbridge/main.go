@@ -50,6 +50,8 @@ func (p *program) main(ctx context.Context, args []string) error {
 		return p.writeExample(opts.configPath)
 	case opts.command == "check":
 		return p.check(ctx, opts) // it reports on the config itself
+	case opts.command == "sim":
+		return p.sim(ctx, opts) // it does without one
 	}
 	// Subcommands run beside a bridge; only the bridge and -g look after the file.
 	res, err := p.load(opts, opts.command == "" && !opts.noUpdate)
@@ -59,6 +61,10 @@ func (p *program) main(ctx context.Context, args []string) error {
 	switch {
 	case opts.generate:
 		return p.generateRegistration(opts, res)
+	case opts.command == "link":
+		return p.link(ctx, opts, res.Config)
+	case opts.command == "unlink":
+		return p.unlink(ctx, opts, res.Config)
 	case opts.command == "usersig":
 		return p.userSig(opts, res.Config)
 	case opts.command == "import":

@@ -90,6 +90,9 @@ namespaces:
           exclusive: true
         - regex: ^@tim_.*:matrix\.test$
           exclusive: true
+    aliases:
+        - regex: ^#tim_.*:matrix\.test$
+          exclusive: true
 de.sorunome.msc2409.push_ephemeral: true
 receive_ephemeral: true
 `, read(t, dir, "registration.yaml"))

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -31,11 +30,6 @@ type service struct {
 	current            *pending
 	failNext, loseNext int
 	done               []Transaction
-}
-
-type namespace struct {
-	regex     *regexp.Regexp
-	exclusive bool
 }
 
 type pending struct {
@@ -62,35 +56,6 @@ func newService(reg *appservice.Registration) (*service, error) {
 	}
 	svc.aliases, err = compile(reg.Namespaces.RoomAliases)
 	return svc, err
-}
-
-func compile(list appservice.NamespaceList) (namespaces []namespace, err error) {
-	for _, ns := range list {
-		regex, err := regexp.Compile(ns.Regex)
-		if err != nil {
-			return nil, err
-		}
-		namespaces = append(namespaces, namespace{regex: regex, exclusive: ns.Exclusive})
-	}
-	return namespaces, nil
-}
-
-func (svc *service) owns(user id.UserID, exclusive bool) bool {
-	return claims(svc.namespaces, string(user), exclusive)
-}
-
-func (svc *service) ownsAlias(alias id.RoomAlias, exclusive bool) bool {
-	return claims(svc.aliases, string(alias), exclusive)
-}
-
-// claims tells whether a name lies in one of the namespaces, with exclusive only in one of those that others may not use.
-func claims(namespaces []namespace, name string, exclusive bool) bool {
-	for _, ns := range namespaces {
-		if (ns.exclusive || !exclusive) && ns.regex.MatchString(name) {
-			return true
-		}
-	}
-	return false
 }
 
 // interested tells whether an event or receipt in the room concerns the service.
