@@ -36,7 +36,8 @@ type Bridge struct {
 	clock        func() time.Time
 	policy       receipts.Policy
 	stampSenders config.Senders
-	sender       id.UserID // sender_localpart of the registration
+	linkers      config.Senders // who may link rooms, see mayLink
+	sender       id.UserID      // sender_localpart of the registration
 
 	db       *dbutil.Database
 	maps     *mappingdb.Store
@@ -82,8 +83,12 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger) (*Bridge, 
 	if err != nil {
 		return nil, fmt.Errorf("failed to read mapping.stamp_senders: %w", err)
 	}
+	linkers, err := config.CompileSenders(cfg.Bridge.MayLink)
+	if err != nil {
+		return nil, fmt.Errorf("failed to read bridge.may_link: %w", err)
+	}
 	b := &Bridge{
-		cfg: cfg, log: log, clock: time.Now, stampSenders: senders, policy: receipts.PolicyLatest,
+		cfg: cfg, log: log, clock: time.Now, stampSenders: senders, linkers: linkers, policy: receipts.PolicyLatest,
 		db: db, maps: mappingdb.New(db), reads: receiptsdb.New(db), own: bridgedb.New(db),
 		states: sqlstatestore.NewSQLStateStore(db, nil, false),
 		mapped: newBroadcast(), called: newBroadcast(), running: make(map[string]bool), unseen: make(map[reader]unseen),

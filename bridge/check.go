@@ -73,6 +73,9 @@ func (b *Bridge) Check(ctx context.Context, alone bool, report func(Finding)) (o
 	}
 	b.checkDelivery(ctx, say, report)
 	b.checkRooms(ctx, say)
+	if b.cloud != nil {
+		b.checkCloud(ctx, say, report)
+	}
 	return ok
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/timbridge/timbridge/bridge/avatars"
 	"github.com/timbridge/timbridge/bridge/bridgedb"
@@ -27,6 +28,8 @@ type cloud struct {
 	acks   *reconciler[ack]
 	relays *reconciler[bridgedb.Relay]
 	joins  *reconciler[joinBatch]
+
+	noted time.Time // that a webhook has come; the committer's goroutine owns it
 
 	mu       sync.Mutex
 	unknown  map[mapping.GroupKey]receipts.Set      // messages of which somebody has to know whether they want a receipt

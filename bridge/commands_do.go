@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
 
 	"github.com/timbridge/timbridge/bridge/config"
 	"github.com/timbridge/timbridge/bridge/matrix"
@@ -59,15 +60,24 @@ func (b *Bridge) refuseCommand(ctx context.Context, req commandRequest, ev matri
 		return "", nil
 	}
 	// A stranger can make a room, in which he may do everything, and invite the bot: the power in a room says nothing about
-	// whether its owner may read a group. That he has an account here is the least that an operator can have decided.
-	if req.verb == verbLink && ev.Sender.Homeserver() != b.cfg.Homeserver.Domain {
-		return "Only users of " + b.cfg.Homeserver.Domain + " can link a room with a group. The operator of timbridge can do it for you.", nil
+	// whether its owner may read a group.
+	if req.verb == verbLink && !b.mayLink(ev.Sender) {
+		return "You may not link a room with a group (bridge.may_link). The operator of timbridge can do it for you.", nil
 	}
 	may, err := b.hs.MayConfigure(ctx, ev.Sender, ev.RoomID)
 	if err != nil || may {
 		return "", err
 	}
 	return "You may not do that here: it takes the power to change this room's settings (to send " + matrix.ConfigEventType + " state).", nil
+}
+
+// mayLink tells whether somebody is trusted to link groups at all. That he has an account here is the least that an operator can have
+// decided.
+func (b *Bridge) mayLink(user id.UserID) bool {
+	if len(b.cfg.Bridge.MayLink) == 0 {
+		return user.Homeserver() == b.cfg.Homeserver.Domain
+	}
+	return b.linkers.Match(user.String())
 }
 
 func (b *Bridge) carryOut(ctx context.Context, req commandRequest, ev matrix.Event) (string, error) {

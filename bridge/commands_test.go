@@ -192,7 +192,11 @@ func TestCommandLinkRights(t *testing.T) {
 	require.True(t, h.b.isCommand(&stranger))
 	h.b.command(stranger)
 	h.wait("a refusal", func() bool { return len(h.answers(room)) == 1 })
-	require.Contains(t, h.answers(room)[0], "Only users of "+h.hs.Name())
+	require.Contains(t, h.answers(room)[0], "bridge.may_link")
+	require.True(t, h.b.mayLink(ann.ID))
+	named := newHouse(t, matrixtest.Synapse(), func(cfg *config.Config) { cfg.Bridge.MayLink = []string{"@ops*:elsewhere"} })
+	require.True(t, named.b.mayLink("@ops1:elsewhere"))
+	require.False(t, named.b.mayLink(ann.ID), "those who are named, and nobody else")
 
 	require.Contains(t, h.command(ann, room, "!bridge link a\tb"), "That cannot be done")
 	require.Contains(t, h.command(ann, room, "!bridge link team"), "is linked")

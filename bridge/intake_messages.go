@@ -53,6 +53,9 @@ func (s *session) messageEvent(ctx context.Context, g *mapping.Group, ev *matrix
 	m := mapping.Message{Group: g.Key, RoomID: ev.RoomID}
 	m.Pos, m.EventID, m.Thread, m.At, m.Recalled = place.Pos, ev.ID.String(), place.Thread, s.now, ev.Redacted
 	m.Sender = sender.Key
+	if g.SeqSource == mapping.SeqSourceCloud && s.b.foreignPuppet(sender) {
+		m.Sender = 0 // a puppet of the bridge that carries the messages: Tencent says who it is
+	}
 	fresh := true
 	switch g.SeqSource {
 	case mapping.SeqSourceOwn:
@@ -86,6 +89,9 @@ func (s *session) messageEvent(ctx context.Context, g *mapping.Group, ev *matrix
 	g.LastSeq = max(g.LastSeq, m.Seq)
 	if err = s.messagesLearnt(ctx, g, []receipts.Message{m.Message}, fresh); err != nil {
 		return err
+	}
+	if g.SeqSource == mapping.SeqSourceCloud {
+		return nil // apps hear of it from Tencent
 	}
 	return s.newMessage(ctx, g, m, sender.UserID, textOf(ev), "")
 }

@@ -29,6 +29,7 @@ type session struct {
 	rows        map[reader]*receiptsdb.Row
 	dirty       map[reader]struct{}
 	windows     map[mapping.GroupKey]*window
+	patience    time.Duration // how long a first look waits for what may follow
 	callbacks   map[callback]struct{}
 	feed        []bridgedb.FeedEntry
 
@@ -224,9 +225,9 @@ func (s *session) ackDue(row *receiptsdb.Row) {
 }
 
 func (s *session) plan(row *receiptsdb.Row, due *time.Time) {
-	at := s.now
+	at := s.now.Add(s.patience)
 	if !due.IsZero() {
-		at = at.Add(s.b.cfg.Matrix.Coalesce)
+		at = s.now.Add(s.b.cfg.Matrix.Coalesce)
 		if !due.After(at) {
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -34,6 +35,9 @@ func (c *cloud) HandleEvent(ctx context.Context, event tencent.Event) error {
 		if err != nil || !inCloud(g) {
 			return err
 		}
+		if err = s.noteWebhook(ctx); err != nil {
+			return err
+		}
 		err = s.cloudEvent(ctx, g, event)
 		if refusedForGood(err) {
 			zerolog.Ctx(ctx).Error().Err(err).Str("group_id", g.GroupID).Msg("Ignoring webhook that cannot be taken")
@@ -41,6 +45,17 @@ func (c *cloud) HandleEvent(ctx context.Context, event tencent.Event) error {
 		}
 		return err
 	})
+}
+
+// noteWebhook keeps for `timbridge check` that webhooks come.
+func (s *session) noteWebhook(ctx context.Context) error {
+	c := s.b.cloud
+	if s.now.Sub(c.noted) < time.Minute {
+		return nil
+	}
+	now := s.now
+	s.after = append(s.after, func() { c.noted = now })
+	return s.b.own.SetValue(ctx, bridgedb.KeyWebhook, strconv.FormatInt(now.UnixMilli(), 10))
 }
 
 // groupByID finds a group by Tencent's name of it; nil if it is not known.
@@ -168,6 +183,9 @@ func (s *session) tencentRead(ctx context.Context, g *mapping.Group, read map[st
 	if err != nil {
 		return err
 	}
+	// Apps may acknowledge a screen of messages one by one, and Tencent may tell of each in a webhook of its own.
+	s.patience = s.b.cfg.Matrix.Coalesce / 2
+	defer func() { s.patience = 0 }()
 	for key, seqs := range news {
 		if err = s.readMore(ctx, s.rows[reader{g.Key, key}], s.users[key].Kind, seqs, ms); err != nil {
 			return err

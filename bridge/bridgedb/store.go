@@ -39,6 +39,7 @@ const (
 	KeyCursorFloor = "cursor_floor" // cursors at or below it have been dropped
 	KeyBackend     = "backend"      // up to which cursor the app's backend has been told
 	KeyCaughtUp    = "caught_up_"   // and a group's key: up to which seq its history has been looked through
+	KeyWebhook     = "webhook"      // when the last webhook of a linked group came, in ms; behind by a minute at most
 	KeyImported    = "imported"     // "yes" while an import has not been gone through
 	KeyProbeRoom   = "probe_room"   // the bot's own room for `timbridge check`
 	KeyProbeEvent  = "probe_event"  // the last probe event that came back in a transaction

@@ -318,6 +318,9 @@ type Bridge struct {
 	StopTimeout time.Duration `yaml:"stop_timeout"`
 	// CommandPrefix begins messages in a room that are meant for us.
 	CommandPrefix string `yaml:"command_prefix"`
+	// MayLink are patterns of the MXIDs who may link a room with a group by a command,
+	// as StampSenders; none: the homeserver's own users.
+	MayLink []string `yaml:"may_link"`
 	// MatrixMembers, AutoCreate and AutoInvite are for ModeCloud only. AutoCreate
 	// makes a room for every group of the app, into which AutoInvite (MXIDs) are invited.
 	MatrixMembers MatrixMembers `yaml:"matrix_members"`

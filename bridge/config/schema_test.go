@@ -66,7 +66,7 @@ func TestExampleLoads(t *testing.T) {
 		"tencent.base_url", "tencent.webhook.token", "tencent.webhook.bearer_token", "tencent.webhook.sources",
 		"tencent.webhook.trusted_proxies", "tencent.webhook.forward", "tencent.webhook.forward_strict", "relay.media_url",
 		"bridge.auto_create", "bridge.auto_invite",
-		"v2tim.min_sdk_version", "v2tim.deny_platforms", "v2tim.callback_url", "v2tim.callback_token", "mapping.stamp_senders",
+		"v2tim.min_sdk_version", "v2tim.deny_platforms", "v2tim.callback_url", "v2tim.callback_token", "mapping.stamp_senders", "bridge.may_link",
 	}
 	var walk func(v reflect.Value, path string)
 	walk = func(v reflect.Value, path string) {

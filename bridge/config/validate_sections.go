@@ -136,17 +136,22 @@ func (c *Config) checkV2TIM(found *findings) {
 
 func isWildcard(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
+func checkSenders(found *findings, key string, patterns []string) {
+	for _, pattern := range patterns {
+		if _, err := CompileSenders([]string{pattern}); err != nil {
+			found.problem(key, "%v", err)
+		} else if !strings.HasPrefix(pattern, "@") && !strings.HasPrefix(pattern, "/") {
+			found.problem(key, "%q matches nobody: user IDs begin with @ (a regular expression stands between slashes)", pattern)
+		}
+	}
+}
+
 func (c *Config) checkRules(found *findings) {
 	if strings.TrimSpace(c.Bridge.CommandPrefix) == "" {
 		found.problem("bridge.command_prefix", "is empty, so that every message would be a command: use for instance !tim")
 	}
-	for _, pattern := range c.Mapping.StampSenders {
-		if _, err := CompileSenders([]string{pattern}); err != nil {
-			found.problem("mapping.stamp_senders", "%v", err)
-		} else if !strings.HasPrefix(pattern, "@") && !strings.HasPrefix(pattern, "/") {
-			found.problem("mapping.stamp_senders", "%q matches nobody: user IDs begin with @ (a regular expression stands between slashes)", pattern)
-		}
-	}
+	checkSenders(found, "mapping.stamp_senders", c.Mapping.StampSenders)
+	checkSenders(found, "bridge.may_link", c.Bridge.MayLink)
 	for _, item := range []struct {
 		key   string
 		value time.Duration

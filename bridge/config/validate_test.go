@@ -66,6 +66,7 @@ func TestValidate(t *testing.T) {
 		"no burst":           {func(c *Config) { c.V2TIM.RateLimit.Burst = 0 }, []string{"v2tim.rate_limit.burst"}},
 		"no limit, no burst": {func(c *Config) { c.V2TIM.RateLimit = RateLimit{} }, nil},
 		"sdk version":        {func(c *Config) { c.V2TIM.MinSDKVersion = "v3" }, []string{"v2tim.min_sdk_version"}},
+		"linker pattern":     {func(c *Config) { c.Bridge.MayLink = []string{"ops"} }, []string{"bridge.may_link: \"ops\" matches nobody"}},
 		"sender pattern":     {func(c *Config) { c.Mapping.StampSenders = []string{"/@[/"} }, []string{"mapping.stamp_senders"}},
 		"sender without @":   {func(c *Config) { c.Mapping.StampSenders = []string{"bot:a.test"} }, []string{"matches nobody"}},
 		"window":             {func(c *Config) { c.Receipts.Window = 0 }, []string{"receipts.window"}},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -21,7 +22,7 @@ type GroupRoom struct {
 	AliasLocalpart string
 	// Name and Topic are cut after 1,000 bytes; empty sets none.
 	Name, Topic string
-	// Invite is who gets an invitation, at most MaxInvites.
+	// Invite is who gets an invitation, at most MaxInvites. In a room that is new they may change its settings.
 	Invite []id.UserID
 }
 
@@ -52,7 +53,10 @@ func (a *AppService) CreateGroupRoom(ctx context.Context, group GroupRoom) (id.R
 	if len(group.Invite) > MaxInvites {
 		return "", fmt.Errorf("failed to create room of a group: %w: more than %d users to invite", ErrInvalid, MaxInvites)
 	}
-	room, err := a.findOrCreate(ctx, alias, group)
+	room, created, err := a.findOrCreate(ctx, alias, group)
+	if err == nil && created {
+		err = a.empower(ctx, room, group.Invite)
+	}
 	if err != nil {
 		return "", fmt.Errorf("failed to create room of a group: %w", err)
 	}
@@ -74,7 +78,7 @@ func (a *AppService) CreateGroupRoom(ctx context.Context, group GroupRoom) (id.R
 }
 
 // findOrCreate creates first, so that a room that is not there yet takes one request.
-func (a *AppService) findOrCreate(ctx context.Context, alias id.RoomAlias, group GroupRoom) (id.RoomID, error) {
+func (a *AppService) findOrCreate(ctx context.Context, alias id.RoomAlias, group GroupRoom) (room id.RoomID, created bool, err error) {
 	body := map[string]any{"preset": "private_chat", "visibility": "private", "room_alias_name": group.AliasLocalpart}
 	if group.Name != "" {
 		body["name"] = roomText(group.Name)
@@ -85,18 +89,47 @@ func (a *AppService) findOrCreate(ctx context.Context, alias id.RoomAlias, group
 	var answer struct {
 		RoomID id.RoomID `json:"room_id"`
 	}
-	err := a.call(ctx, a.bot, request{method: http.MethodPost, path: mautrix.ClientURLPath{"v3", "createRoom"}, body: body}, &answer)
+	err = a.call(ctx, a.bot, request{method: http.MethodPost, path: mautrix.ClientURLPath{"v3", "createRoom"}, body: body}, &answer)
 	var refused *RequestError
 	if errors.As(err, &refused) && refused.Code == "M_ROOM_IN_USE" {
-		return a.madeBefore(ctx, alias)
+		room, err = a.madeBefore(ctx, alias)
+		return room, false, err
 	}
 	if err == nil && !validID(string(answer.RoomID), '!') {
 		err = &TemporaryError{Err: errNoAnswer}
 	}
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	return answer.RoomID, nil
+	return answer.RoomID, true, nil
+}
+
+// settingsPower is the power level that it takes to change the settings of a room, where nothing else is said.
+const settingsPower = 50
+
+// empower lets users change the settings of a room that the bot has just made: else nobody could but the bot.
+func (a *AppService) empower(ctx context.Context, room id.RoomID, users []id.UserID) error {
+	if len(users) == 0 {
+		return nil
+	}
+	// What the homeserver has set is kept: whether the creator stands in it depends on the room's version.
+	var levels object
+	if err := a.state(ctx, room, "m.room.power_levels", "", false, &levels); err != nil {
+		return err
+	}
+	powers := levels.child("users")
+	if powers == nil {
+		powers = object{}
+	}
+	for _, user := range users {
+		powers[string(user)] = json.RawMessage(strconv.Itoa(settingsPower))
+	}
+	raw, err := json.Marshal(powers)
+	if err != nil {
+		return err
+	}
+	levels["users"] = raw
+	return a.call(ctx, a.bot, request{method: http.MethodPut, path: mautrix.ClientURLPath{"v3", "rooms", room, "state", "m.room.power_levels", ""}, body: levels}, nil)
 }
 
 // madeBefore finds the room of an alias and sees that it is ours.

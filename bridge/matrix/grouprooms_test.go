@@ -25,6 +25,11 @@ func TestCreateGroupRoom(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "invite", b.hs.Membership(room, alice.ID))
 			alice.Join(room)
+			for user, may := range map[id.UserID]bool{alice.ID: true, "@bob:localhost": false} {
+				got, err := b.MayConfigure(background, user, room)
+				require.NoError(t, err)
+				require.Equal(t, may, got, user)
+			}
 			found, err := b.ResolveAlias(background, "#timbridge_=40_t_g_s=231:localhost")
 			require.NoError(t, err)
 			require.Equal(t, room, found)
