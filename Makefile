@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build test test-all check lab demo bench fuzz clean
+.PHONY: help build test test-all check security lab demo bench fuzz clean
 
 LDFLAGS = -X main.Tag=$(shell git describe --exact-match --tags 2>/dev/null) \
 	-X main.Commit=$(shell git rev-parse HEAD 2>/dev/null) \
@@ -11,6 +11,11 @@ LDFLAGS = -X main.Tag=$(shell git describe --exact-match --tags 2>/dev/null) \
 BENCH ?= .
 BENCHTIME ?= 2s
 FUZZTIME ?= 15s
+# How many seeds `make chaos` runs, from which one on (0: any), how often timbridge is killed in each, and in which kind of world (all).
+SEEDS ?= 8
+SEED ?= 0
+KILLS ?= 10
+KIND ?=
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -34,11 +39,17 @@ test-all: test ## also a million messages in and out again, and fuzzing
 check: ## vet, staticcheck, gofmt, go.mod, imports
 	@.ci/check.sh
 
+security: ## gosec and govulncheck (some minutes the first time; needs vuln.go.dev for the second)
+	@.ci/security.sh
+
 lab: ## only fetch the homeservers and clients of the tests into .lab
 	@.ci/get-lab.sh
 
 bench: ## benchmarks (BENCH=pattern, BENCHTIME=2s)
 	go test -run '^$$' -bench '$(BENCH)' -benchtime '$(BENCHTIME)' -benchmem ./...
+
+chaos: ## break everything, many times, and compare (SEEDS=20 KILLS=10; SEED=n repeats one)
+	go test -count=1 -timeout 12h ./internal/chaos -run TestChaos -v -chaos.seeds $(SEEDS) -chaos.seed $(SEED) -chaos.kills $(KILLS) -chaos.kind '$(KIND)'
 
 fuzz: ## every fuzz target for FUZZTIME=15s
 	@.ci/fuzz.sh $(FUZZTIME)

@@ -76,6 +76,9 @@ func (c *cloud) claimAcks(ctx context.Context, due []ack) (todo []ack, err error
 
 func (s *session) claimAck(ctx context.Context, d ack) (a ack, ok bool, err error) {
 	row, membership, err := s.reader(ctx, d.group, d.user)
+	if err == nil && row.Damage != nil {
+		return a, false, s.b.reads.Shelve(ctx, d.group, d.user)
+	}
 	if err != nil || row.AckDue.IsZero() {
 		return a, false, err
 	}
@@ -89,7 +92,7 @@ func (s *session) claimAck(ctx context.Context, d ack) (a ack, ok bool, err erro
 	}
 	s.save(row)
 	row.AckDue = time.Time{}
-	if !inCloud(g) || !g.ToTencent || s.b.private[u.Key] {
+	if !inCloud(g) || !hasReceipts(g) || !g.ToTencent || s.b.private[u.Key] {
 		return a, false, nil // what changes that looks again
 	}
 	pending, undecided, err := s.openAcks(ctx, u, row, membership)
@@ -240,8 +243,9 @@ func (s *session) acknowledged(ctx context.Context, a ack, out *outcome) (attemp
 		return 0, s.pause(ctx, g, row, err)
 	case errors.Is(err, tencent.ErrPerson):
 		// Joining, or his next newer message, looks again.
-		row.AckAttempts, row.AckDue = 0, time.Time{}
-		return 0, s.notInTencentGroup(ctx, g, u)
+		row.AckAttempts++
+		row.AckDue = time.Time{}
+		return row.AckAttempts, s.notInTencentGroup(ctx, g, u, row.AckAttempts)
 	default:
 		row.AckAttempts++
 		row.AckDue = s.now.Add(backoff(row.AckAttempts, 0))

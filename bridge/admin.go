@@ -223,6 +223,9 @@ func (b admin) UnmapGroup(ctx context.Context, req v2tim.UnmapGroupRequest) erro
 		if err = b.maps.UnmapGroup(ctx, g.Key); err != nil {
 			return err
 		}
+		if err = b.own.DropPause(ctx, g.Key); err != nil {
+			return err
+		}
 		s.forgetGroup(g.Key)
 		// What waits to be sent waits for the next room: this one may become another group's.
 		if err = b.own.MoveOutgoing(ctx, g.Key, ""); err != nil {

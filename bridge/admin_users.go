@@ -57,13 +57,16 @@ func (s *session) linkUser(ctx context.Context, userID string, mxid id.UserID) e
 		if err != nil {
 			return err
 		}
-		row, _, err := s.reader(ctx, key, u.Key)
+		row, _, err := s.soundReader(ctx, key, u.Key)
 		if err != nil {
 			return err
 		}
 		before := row.Read
 		if account.Key != 0 {
-			other, _, err := s.reader(ctx, key, account.Key)
+			if err = s.leaveTencent(ctx, g, account); err != nil {
+				return err
+			}
+			other, _, err := s.soundReader(ctx, key, account.Key)
 			if err != nil {
 				return err
 			}
@@ -148,15 +151,16 @@ func (s *session) unlinkUser(ctx context.Context, userID string) error {
 		if err != nil {
 			return err
 		}
-		row, membership, err := s.reader(ctx, key, ghost.Key)
+		row, membership, err := s.soundReader(ctx, key, ghost.Key)
 		if err != nil {
 			return err
 		}
-		other, _, err := s.reader(ctx, key, account.Key)
+		other, _, err := s.soundReader(ctx, key, account.Key)
 		if err != nil {
 			return err
 		}
 		other.Read, other.Claims = row.Read.Union(other.Read), row.Claims.Union(other.Claims)
+		other.Latest = max(other.Latest, row.Latest)
 		row.Claims = receipts.Claims{}
 		// What Matrix showed was the person's own marker. The ghost has shown nothing yet.
 		row.Shown, row.Sent, row.Frontier, row.Solid = 0, 0, 0, 0

@@ -156,7 +156,7 @@ func BenchmarkTransactions(b *testing.B) {
 		body := tn.transaction(&next, perTxn)
 		req, err := http.NewRequest(http.MethodPut, tn.mx.URL+"/_matrix/app/v1/transactions/bench"+strconv.Itoa(i), bytes.NewReader(body))
 		require.NoError(b, err)
-		req.Header.Set("Authorization", "Bearer hs-token")
+		req.Header.Set("Authorization", "Bearer "+testHSToken)
 		start := time.Now()
 		resp, err := client.Do(req)
 		require.NoError(b, err)

@@ -54,7 +54,9 @@ type Bridge struct {
 	cursor   int64
 	unseen   map[reader]unseen
 	private  map[mapping.UserKey]bool // their receipts do not cross
+	strange  *strangers               // the committer's goroutine owns it
 	stats    stats
+	damages  damageLog
 	cloud    *cloud // nil in standalone
 	commands commands
 
@@ -92,7 +94,7 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger) (*Bridge, 
 		db: db, maps: mappingdb.New(db), reads: receiptsdb.New(db), own: bridgedb.New(db),
 		states: sqlstatestore.NewSQLStateStore(db, nil, false),
 		mapped: newBroadcast(), called: newBroadcast(), running: make(map[string]bool), unseen: make(map[reader]unseen),
-		private: make(map[mapping.UserKey]bool),
+		private: make(map[mapping.UserKey]bool), strange: newStrangers(),
 	}
 	if cfg.Matrix.Policy == config.PolicyContiguous {
 		b.policy = receipts.PolicyContiguous
@@ -119,6 +121,7 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger) (*Bridge, 
 		SDKAppID: uint64(cfg.Tencent.SDKAppID), SecretKey: string(cfg.Tencent.SecretKey), Admins: cfg.Tencent.Admins,
 		MaxBody: cfg.V2TIM.MaxBody, MaxIDs: cfg.V2TIM.MaxIDs, MaxMessage: cfg.V2TIM.MaxMessage,
 		RatePerSecond: cfg.V2TIM.RateLimit.PerSecond, RateBurst: cfg.V2TIM.RateLimit.Burst,
+		SigFailures:   cfg.V2TIM.RateLimit.BadSignatures,
 		MinSDKVersion: cfg.V2TIM.MinSDKVersion, DenyPlatforms: cfg.V2TIM.DenyPlatforms,
 		CoalesceWindow: cfg.V2TIM.CallbackCoalesce, MaxConnections: cfg.V2TIM.MaxConnections,
 	}, service{b}, admin{b}, b.hub)
@@ -197,6 +200,9 @@ func (b *Bridge) Start(ctx context.Context) error {
 
 // prepare brings the tables up to date and reads what is kept in memory.
 func (b *Bridge) prepare(ctx context.Context) error {
+	if err := CheckSchema(ctx, b.db); err != nil {
+		return err
+	}
 	for _, store := range []interface{ Upgrade(context.Context) error }{b.maps, b.reads, b.own, b.states} {
 		if err := store.Upgrade(ctx); err != nil {
 			return fmt.Errorf("failed to prepare database: %w", err)
@@ -246,6 +252,8 @@ func (b *Bridge) WebhookHandler() http.Handler {
 
 // V2TIMHandler is the V2TIM API, for apps and their backends.
 func (b *Bridge) V2TIMHandler() http.Handler { return b.api.Handler() }
+
+func (b *Bridge) writable(ctx context.Context) error { return b.commits.writable(ctx) }
 
 func (b *Bridge) bot() id.UserID { return b.hs.BotMXID() }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -52,6 +51,8 @@ func (b *Bridge) Check(ctx context.Context, alone bool, report func(Finding)) (o
 		if !say("database", b.prepare(ctx), "opened and up to date", "the database cannot be used; see database.uri") {
 			return false
 		}
+	} else if !say("schema", CheckCurrent(ctx, b.db), "the tables are of this version", "this is not the version that runs") {
+		return false
 	}
 	counts, err := b.maps.Counts(ctx)
 	if !say("tables", err, fmt.Sprintf("%d groups, %d messages, %d users", counts.Groups, counts.Messages, counts.Users), "the database cannot be read") {
@@ -99,14 +100,13 @@ func (b *Bridge) reachHomeserver(ctx context.Context) error {
 
 // listenForCheck takes what the homeserver delivers, durably, without starting to send anything.
 func (b *Bridge) listenForCheck(ctx context.Context) (stop func(), err error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort(b.cfg.AppService.Hostname, strconv.Itoa(int(b.cfg.AppService.Port))))
+	server, err := b.listenAt(b.matrixAPI())
 	if err != nil {
 		return nil, err
 	}
 	b.ctx, b.stop = context.WithCancel(b.log.WithContext(context.WithoutCancel(ctx)))
 	go b.commits.run()
-	server := &http.Server{Handler: b.MatrixHandler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute}
-	go func() { _ = server.Serve(listener) }()
+	go func() { _ = server.Serve() }()
 	return func() {
 		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.cfg.Bridge.StopTimeout)
 		defer cancel()

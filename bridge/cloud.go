@@ -122,6 +122,11 @@ func (c *cloud) relink(key mapping.GroupKey) {
 		return
 	}
 	c.linked.note(g)
+	if !inCloud(&g) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.compared, key)
+	}
 }
 
 // linkedGroups are the groups of Tencent Cloud that have a room: webhooks of all others are nothing to us.

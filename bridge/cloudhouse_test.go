@@ -24,7 +24,7 @@ type cloudHouse struct {
 const testHookToken = "hook-token"
 
 func newCloudHouse(t testing.TB, opts matrixtest.Options, points tencenttest.Options, change ...func(*config.Config)) *cloudHouse {
-	points.SDKAppID, points.SecretKey, points.Admins = testAppID, "secret", []string{"administrator"}
+	points.SDKAppID, points.SecretKey, points.Admins = testAppID, testSecretKey, []string{"administrator"}
 	cloud := tencenttest.Start(t, points)
 	h := &cloudHouse{cloud: cloud}
 	h.house = newHouse(t, opts, append([]func(*config.Config){func(cfg *config.Config) {

@@ -20,17 +20,21 @@ import (
 func (s *session) tencentMembersJoined(ctx context.Context, g *mapping.Group, accounts []string) error {
 	var others []v2tim.MemberAccount
 	for _, account := range accounts {
-		u, err := s.b.person(ctx, account)
-		if err != nil && !isNotFound(err) {
+		u, err := s.b.maps.UserByID(ctx, account)
+		known := !isNotFound(err)
+		if err != nil && known {
 			return err
 		}
-		if u.Kind == receipts.KindAccount && u.Key != 0 {
-			if err = s.tencentJoined(ctx, g, u, true); err != nil {
+		switch {
+		case !known && accountForm(account):
+			// The account of a Matrix user whom we do not know (any more). He would never get it back from a ghost of that name.
+		case known && (u.Kind == receipts.KindAccount || u.AliasOf != 0):
+			if err = s.accountArrived(ctx, g, u); err != nil {
 				return err
 			}
-			continue
+		default:
+			others = append(others, v2tim.MemberAccount{Member_Account: account})
 		}
-		others = append(others, v2tim.MemberAccount{Member_Account: account})
 	}
 	s.b.cloud.membersMoved(g.Key)
 	if len(others) == 0 {
@@ -38,8 +42,35 @@ func (s *session) tencentMembersJoined(ctx context.Context, g *mapping.Group, ac
 	}
 	key := g.Key
 	s.after = append(s.after, func() { s.b.cloud.profileGhosts(key) })
-	_, err := s.addMembers(ctx, g, others)
-	return err
+	if _, err := s.addMembers(ctx, g, others); err != nil {
+		return err
+	}
+	for _, m := range others { // one who has been told to us as a member all the time may have had receipts refused meanwhile
+		u, err := s.b.maps.UserByID(ctx, m.Member_Account)
+		if isNotFound(err) || err == nil && u.Kind != receipts.KindLinked {
+			continue
+		} else if err != nil {
+			return err
+		}
+		if row, _, err := s.reader(ctx, g.Key, u.Key); err != nil {
+			return err
+		} else if !row.Tencent.ContainsAll(row.Read) {
+			s.ackDue(row)
+		}
+	}
+	return nil
+}
+
+// accountArrived hears that the account of a Matrix user is in the Tencent group. It belongs there as long as he is in the room, and not
+// since he has been linked with an account of his own.
+func (s *session) accountArrived(ctx context.Context, g *mapping.Group, account mapping.User) error {
+	_, membership, err := s.reader(ctx, g.Key, account.Key)
+	if err != nil {
+		return err
+	} else if account.AliasOf == 0 && membership.IsMember() {
+		return s.tencentJoined(ctx, g, account, true)
+	}
+	return s.takeOut(ctx, g, account)
 }
 
 // tencentMembersLeft takes that accounts are members no more. With remove, Matrix users whose account was put out of the group are put
@@ -50,22 +81,16 @@ func (s *session) tencentMembersLeft(ctx context.Context, g *mapping.Group, acco
 		return err
 	}
 	for _, account := range accounts {
-		u, err := s.b.person(ctx, account)
+		u, err := s.b.maps.UserByID(ctx, account)
 		if isNotFound(err) {
 			continue
 		} else if err != nil {
 			return err
 		}
-		if u.Kind == receipts.KindAccount {
-			j, err := s.b.own.JoinOf(ctx, g.Key, u.Key)
-			if err != nil {
+		if u.Kind == receipts.KindAccount || u.AliasOf != 0 {
+			if kicked, err := s.accountLeft(ctx, g, u, remove); err != nil {
 				return err
-			} else if !j.Joined {
-				continue
-			}
-			if err = s.tencentJoined(ctx, g, u, false); err != nil {
-				return err
-			} else if !remove {
+			} else if !kicked {
 				continue
 			}
 		}
@@ -79,6 +104,20 @@ func (s *session) tencentMembersLeft(ctx context.Context, g *mapping.Group, acco
 	s.b.cloud.membersMoved(g.Key)
 	s.work = true
 	return s.b.own.ReleaseJoins(ctx, g.Key, s.now) // there is a place free
+}
+
+// accountLeft hears that the account of a Matrix user is not in the Tencent group any more. kicked tells that he has to leave the room too.
+func (s *session) accountLeft(ctx context.Context, g *mapping.Group, u mapping.User, remove bool) (kicked bool, err error) {
+	j, err := s.b.own.JoinOf(ctx, g.Key, u.Key)
+	if err != nil || !j.Joined {
+		return false, err
+	}
+	if !remove && j.Wanted { // we took him out, and brought him in again since: whichever was the last, he should be in
+		j.Joined, j.Due, j.Attempts = false, s.now, 0
+		s.work = true
+		return false, s.b.own.PutJoin(ctx, j)
+	}
+	return remove && u.AliasOf == 0, s.tencentJoined(ctx, g, u, false)
 }
 
 // membersMoved notes that something is known of a group's members that is newer than a list that was asked for before.
@@ -178,7 +217,7 @@ func (c *cloud) createRoomNow(ctx context.Context, groupID string) error {
 func (c *cloud) cloudGroup(ctx context.Context, groupID string) (info tencent.GroupInfo, members []string, err error) {
 	info, err = c.groupInfo(ctx, groupID)
 	if err == nil && info.Type != "Community" && info.Type != "AVChatRoom" {
-		members, err = c.tencentMembers(ctx, groupID)
+		members, _, err = c.tencentMembers(ctx, groupID)
 	}
 	var refused *tencent.APIError
 	if errors.As(err, &refused) {
@@ -190,26 +229,35 @@ func (c *cloud) cloudGroup(ctx context.Context, groupID string) (info tencent.Gr
 // maxMembers bounds how many members of a group are looked at. Tencent's largest groups that are no communities have 6,000.
 const maxMembers = 10_000
 
-func (c *cloud) tencentMembers(ctx context.Context, groupID string) ([]string, error) {
-	var accounts []string
+// tencentMembers lists the members of a group. all tells that these are all of them: pages may be shorter than was asked for, and may
+// move while they are read.
+func (c *cloud) tencentMembers(ctx context.Context, groupID string) (accounts []string, all bool, err error) {
 	for len(accounts) < maxMembers {
 		const page = 100 // as Tencent advises
 		list, err := c.client.GetGroupMemberInfo(ctx, groupID, page, len(accounts))
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		for _, m := range list.MemberList {
 			accounts = append(accounts, m.Member_Account)
 		}
-		if len(list.MemberList) < page {
+		if all = len(accounts) >= int(list.MemberNum); all && list.MemberNum > 0 || len(list.MemberList) == 0 {
 			break
 		}
 	}
-	return accounts, nil
+	return accounts, all, nil
 }
 
-// linkCloud takes what Tencent said of a group that has just been linked. What was written before is not ours to show.
+// linkCloud takes what Tencent said of a group that has just been linked. What was written before is not ours to show; what happened
+// since Tencent was asked, and what is missing of one that was linked already, the catch-up finds.
 func (s *session) linkCloud(ctx context.Context, g *mapping.Group, info tencent.GroupInfo, members []string) error {
+	s.b.cloud.catchUpSoon(s, g, 0)
+	if _, anew := s.remapped[g.Key]; !anew {
+		return nil
+	}
+	if err := s.b.own.DropPause(ctx, g.Key); err != nil { // somebody may have bought the package since
+		return err
+	}
 	if next := info.NextMsgSeq; next > 0 && next <= maxCloudSeq {
 		if err := s.b.maps.RaiseSeq(ctx, g.Key, receipts.MsgSeq(next-1)); err != nil {
 			return err

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
 	"github.com/rs/zerolog"
 	"go.mau.fi/util/dbutil"
+
+	"github.com/timbridge/timbridge/bridge/bridgedb"
 )
 
 // errStopped is returned to whoever wants to commit after the bridge has stopped.
@@ -36,6 +39,8 @@ type committer struct {
 	mu    sync.RWMutex // guards stopped against senders on queue
 	stop  bool
 	done  chan struct{}
+
+	failing atomic.Bool // the last commit did not go through
 }
 
 type queuedChange struct {
@@ -137,11 +142,23 @@ func (c *committer) transact(batch []*queuedChange) error {
 		}
 		return s.flush(ctx)
 	})
+	c.failing.Store(err != nil)
 	if err != nil {
 		return err
 	}
 	s.announce()
 	return nil
+}
+
+// writable is an error if the database takes nothing now. Reconcilers ask it before they do what they could not write down: a disk may
+// be full for hours, and whatever was sent in vain would be sent again every few seconds. As long as commits go through it costs nothing.
+func (c *committer) writable(ctx context.Context) error {
+	if !c.failing.Load() {
+		return nil
+	}
+	return c.do(ctx, func(ctx context.Context, s *session) error {
+		return s.b.own.SetValue(ctx, bridgedb.KeyTried, strconv.FormatInt(s.now.UnixMilli(), 10))
+	})
 }
 
 // runChange turns a panic in one change into that change's error: a single bad input must not end the bridge.

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -40,6 +41,9 @@ type house struct {
 	b     *Bridge
 	now   atomic.Pointer[Bridge] // the same, for the handlers
 	root  *v2timtest.Client      // an administrator
+	// spoilt: the test damages the database itself, so that it need not hold together at the end.
+	spoilt bool
+	logTo  io.Writer // where everything is logged to from the next start on; nil: warnings to the test
 }
 
 // statements counts what the database is asked.
@@ -53,7 +57,13 @@ func (c *statements) QueryTiming(ctx context.Context, method, query string, args
 	c.DatabaseLogger.QueryTiming(ctx, method, query, args, nrows, took, err)
 }
 
-const testAppID = 1400000001
+// What the houses have that nobody else may see; long and odd, so that it can be looked for.
+const (
+	testAppID     = 1400000001
+	testSecretKey = "zQ1-secret-key-of-the-app"
+	testASToken   = "zQ2-as-token"
+	testHSToken   = "zQ3-hs-token"
+)
 
 func newHouse(t testing.TB, opts matrixtest.Options, change ...func(*config.Config)) *house {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -62,9 +72,9 @@ func newHouse(t testing.TB, opts matrixtest.Options, change ...func(*config.Conf
 	cfg, err := config.Default()
 	require.NoError(t, err)
 	cfg.Homeserver.Address, cfg.Homeserver.Domain = h.hs.URL(), h.hs.Name()
-	cfg.AppService.ASToken, cfg.AppService.HSToken = "as-token", "hs-token"
+	cfg.AppService.ASToken, cfg.AppService.HSToken = testASToken, testHSToken
 	cfg.Database = testDatabase(filepath.Join(t.TempDir(), "bridge.db"))
-	cfg.Tencent.SDKAppID, cfg.Tencent.SecretKey, cfg.Tencent.Admins = testAppID, "secret", []string{"administrator"}
+	cfg.Tencent.SDKAppID, cfg.Tencent.SecretKey, cfg.Tencent.Admins = testAppID, testSecretKey, []string{"administrator"}
 	cfg.V2TIM.RateLimit.PerSecond = 0
 	cfg.Bridge.MappingWait = 100 * time.Millisecond
 	cfg.DoublePuppet.Secrets = map[string]config.Secret{h.hs.Name(): "as_token:puppet-token"}
@@ -96,6 +106,9 @@ func newHouse(t testing.TB, opts matrixtest.Options, change ...func(*config.Conf
 func (h *house) start() {
 	var err error
 	log := zerolog.New(zerolog.NewTestWriter(h.t)).Level(zerolog.WarnLevel)
+	if h.logTo != nil {
+		log = zerolog.New(h.logTo)
+	}
 	h.db, err = database.Open(log.WithContext(h.ctx), h.cfg.Database)
 	require.NoError(h.t, err)
 	h.asked = &statements{DatabaseLogger: h.db.Log} // before anything reads Log: a long transaction does so from a goroutine of its own
@@ -110,6 +123,7 @@ func (h *house) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	require.NoError(h.t, h.b.Stop(ctx))
+	h.sound()
 	require.NoError(h.t, h.db.Close())
 }
 
@@ -133,7 +147,7 @@ func (h *house) stopAndChange(change func()) {
 }
 
 func (h *house) client(user string) *v2timtest.Client {
-	c, err := v2timtest.New(h.tim.URL, testAppID, "secret", user)
+	c, err := v2timtest.New(h.tim.URL, testAppID, testSecretKey, user)
 	require.NoError(h.t, err)
 	return c
 }

@@ -24,26 +24,37 @@ func (b *Bridge) HandleTransaction(ctx context.Context, events []matrix.Event, r
 	defer cancel()
 	events, rs = soundEvents(ctx, events), soundReceipts(ctx, rs)
 	return b.commits.do(ctx, func(ctx context.Context, s *session) error {
-		for start := 0; start < len(events); {
-			end := start + 1
-			for end < len(events) && events[end].RoomID == events[start].RoomID {
-				end++
-			}
-			if err := s.roomEvents(ctx, events[start:end]); err != nil {
-				return err
-			}
-			start = end
+		if err := s.events(ctx, events); err != nil {
+			return err
 		}
 		return s.receipts(ctx, rs)
 	})
 }
 
-// HandleSync implements matrix.Intake: the receipts and the place where /sync goes on are one commit.
-func (b *Bridge) HandleSync(ctx context.Context, nextBatch string, rs []matrix.Receipt) error {
+// events takes events of any rooms, in the order of the homeserver.
+func (s *session) events(ctx context.Context, events []matrix.Event) error {
+	for start := 0; start < len(events); {
+		end := start + 1
+		for end < len(events) && events[end].RoomID == events[start].RoomID {
+			end++
+		}
+		if err := s.roomEvents(ctx, events[start:end]); err != nil {
+			return err
+		}
+		start = end
+	}
+	return nil
+}
+
+// HandleSync implements matrix.Intake: what it says and the place where /sync goes on are one commit.
+func (b *Bridge) HandleSync(ctx context.Context, nextBatch string, redactions []matrix.Event, rs []matrix.Receipt) error {
 	ctx, cancel := context.WithTimeout(ctx, intakeTimeout)
 	defer cancel()
-	rs = soundReceipts(ctx, rs)
+	redactions, rs = soundEvents(ctx, redactions), soundReceipts(ctx, rs)
 	return b.commits.do(ctx, func(ctx context.Context, s *session) error {
+		if err := s.redactions(ctx, redactions); err != nil {
+			return err
+		}
 		if err := s.receipts(ctx, rs); err != nil {
 			return err
 		}
@@ -58,11 +69,12 @@ func (b *Bridge) SyncToken(ctx context.Context) (string, error) {
 
 // located is a receipt whose event has its place.
 type located struct {
-	group *mapping.Group
-	user  mapping.User
-	place mapping.Place
-	scope receipts.Scope
-	push  bool
+	group   *mapping.Group
+	user    mapping.User
+	place   mapping.Place
+	scope   receipts.Scope
+	push    bool
+	receipt matrix.Receipt // as it came; empty for one that is parked
 }
 
 // receipts merges what users told Matrix. What cannot be placed yet is parked; what names an event of another room is refused.
@@ -71,6 +83,10 @@ func (s *session) receipts(ctx context.Context, rs []matrix.Receipt) error {
 		return nil
 	}
 	if err := s.probed(ctx, rs); err != nil {
+		return err
+	}
+	rs, err := s.acquainted(ctx, rs)
+	if err != nil {
 		return err
 	}
 	var list []matrix.Receipt
@@ -119,7 +135,7 @@ func (s *session) receipts(ctx context.Context, rs []matrix.Receipt) error {
 		if err != nil {
 			return err
 		}
-		found = append(found, located{group: g, user: users[r.UserID], place: place, scope: scopeOf(r, place), push: r.Pushed})
+		found = append(found, located{group: g, user: users[r.UserID], place: place, scope: scopeOf(r, place), push: r.Pushed, receipt: r})
 	}
 	return s.locatedReceipts(ctx, found)
 }
@@ -179,6 +195,12 @@ func (s *session) groupReceipts(ctx context.Context, key mapping.GroupKey, list 
 	}
 	for _, l := range list {
 		row := s.rows[reader{key, l.user.Key}]
+		if row.Damage != nil {
+			if err := s.parkDamaged(ctx, l); err != nil {
+				return err
+			}
+			continue
+		}
 		pos := l.place.Pos
 		if row.IsOwnEcho(l.user.Kind, pos) {
 			s.shown(row, l.user.Kind, pos, l.push)
@@ -201,6 +223,8 @@ func (s *session) groupReceipts(ctx context.Context, key mapping.GroupKey, list 
 // shown takes a receipt that is our own output coming back: it adds no reads, it is the evidence of what Matrix shows.
 func (s *session) shown(row *receiptsdb.Row, kind receipts.Kind, pos receipts.Pos, push bool) {
 	switch {
+	case kind == receipts.KindGhost && pos > row.Sent:
+		return // not of our making: nobody else speaks for a ghost, and what he has yet to show would be held back by it
 	case pos > row.Shown:
 		row.Shown = pos
 	case pos < row.Shown && !push && s.b.hs.PushState() != matrix.PushYes:

@@ -43,12 +43,21 @@ func (s *session) memberEvent(ctx context.Context, g *mapping.Group, ev *matrix.
 		if u.Kind == receipts.KindGhost {
 			return s.ghostJoined(ctx, g, u)
 		}
+		if err = s.profileOf(ctx, g, u); err != nil {
+			return err
+		}
+		if err = s.joinPlaced(ctx, g, u, ev); err != nil {
+			return err
+		}
 		return s.memberJoined(ctx, g, u, pos, true)
 	case "leave", "ban":
 		// A ghost leaves by itself only when we told it to, which the membership knows already. Removed by somebody else,
 		// the Tencent user is out of the group.
 		if u.Kind == receipts.KindGhost && ev.Sender == mxid {
 			return nil
+		}
+		if err = s.leavePlaced(ctx, g, u); err != nil {
+			return err
 		}
 		if err = s.leaveTencent(ctx, g, u); err != nil {
 			return err
@@ -90,6 +99,9 @@ func (s *session) ghostJoined(ctx context.Context, g *mapping.Group, u mapping.U
 	if err != nil {
 		return err
 	} else if !membership.IsMember() {
+		if inCloud(g) && !hasReceipts(g) {
+			return nil // nobody tells who is in such a group
+		}
 		return s.roomTask(ctx, g.RoomID, u.Key)
 	}
 	return s.letIn(ctx, g, u)
@@ -143,10 +155,12 @@ func (s *session) members(ctx context.Context, g *mapping.Group, mxids []id.User
 		case membership.IsMember():
 			if u.Kind == receipts.KindLinked {
 				err = s.letIn(ctx, g, u)
+			} else if s.b.cfg.Bridge.MatrixMembers == config.MatrixMembersAll {
+				err = s.wantJoin(ctx, g, u)
 			}
 		case changedAfter(membership, asOf): // he has left since
 		default:
-			err = s.memberJoined(ctx, g, u, asOf, g.LinkedPosKnown)
+			err = s.listedJoined(ctx, g, u, asOf)
 		}
 		if err != nil {
 			return err
@@ -166,10 +180,7 @@ func (s *session) members(ctx context.Context, g *mapping.Group, mxids []id.User
 		case m.User.Kind == receipts.KindLinked: // a member by the word of the Tencent side too
 		case changedAfter(m.Membership, asOf): // he has joined since
 		default:
-			if err = s.leaveTencent(ctx, g, m.User); err != nil {
-				return err
-			}
-			if err = s.memberLeft(ctx, g, m.User, head); err != nil {
+			if err = s.listedLeft(ctx, g, m.User, head); err != nil {
 				return err
 			}
 		}
@@ -238,6 +249,9 @@ func (s *session) leaveRoom(ctx context.Context, group mapping.GroupKey, old id.
 		return err
 	}
 	if err = s.b.maps.ForgetPlaces(ctx, group); err != nil {
+		return err
+	}
+	if err = s.b.own.DropGuesses(ctx, group); err != nil {
 		return err
 	}
 	clear(s.memberships)

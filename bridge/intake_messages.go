@@ -76,6 +76,8 @@ func (s *session) messageEvent(ctx context.Context, g *mapping.Group, ev *matrix
 		m.Seq, m.MsgID, m.Wants = stamp.Seq, stamp.MsgID, receipts.WantsNo
 		if stamp.NeedReadReceipt {
 			m.Wants = receipts.WantsYes
+		} else if g.SeqSource == mapping.SeqSourceCloud {
+			m.Wants = receipts.WantsUnknown // Tencent knows better than a bridge that does not say it
 		}
 		fresh = stamp.Seq > g.LastSeq
 	}
@@ -139,6 +141,11 @@ func (s *session) ownSendBack(ctx context.Context, g *mapping.Group, ev *matrix.
 	}
 	if err = s.b.own.DropMessage(ctx, g.Key, m.Seq); err != nil {
 		return false, err
+	}
+	if !ev.Redacted {
+		if err = s.recalledMeanwhile(ctx, g.Key, m.Seq); err != nil {
+			return false, err
+		}
 	}
 	s.work = true // the sender's next one may go
 	m.Pos, m.EventID = place.Pos, ev.ID.String()

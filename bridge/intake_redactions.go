@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 
+	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/timbridge/timbridge/bridge/matrix"
@@ -30,6 +31,29 @@ func (s *session) redactedEarly(ctx context.Context, room id.RoomID, events []ma
 }
 
 const redactionType = "m.room.redaction"
+
+// redactions takes redactions of which /sync tells. It is ahead of the transactions, which tell of them again or (Dendrite 0.15.2) do
+// not: so they get no place in the room's order here, where what was written before them may still be missing.
+func (s *session) redactions(ctx context.Context, list []matrix.Event) error {
+	for _, ev := range list {
+		g, err := s.groupOfRoom(ctx, ev.RoomID)
+		if err != nil {
+			return err
+		} else if g == nil || ev.Redacts == "" {
+			continue
+		}
+		head, err := s.b.maps.Head(ctx, g.RoomID)
+		if err == nil {
+			err = s.redaction(ctx, g, &ev, head+1) // it comes after what it redacts
+		}
+		if refusedForGood(err) {
+			zerolog.Ctx(ctx).Error().Err(err).Str("group_id", g.GroupID).Stringer("event_id", ev.ID).Msg("Ignoring redaction that cannot be taken")
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // redaction marks a message as recalled: it asks for no receipt any more.
 func (s *session) redaction(ctx context.Context, g *mapping.Group, ev *matrix.Event, pos receipts.Pos) error {

@@ -30,9 +30,10 @@ func (s *session) inTencentGroup(ctx context.Context, g *mapping.Group, u mappin
 	return false, s.wantJoin(ctx, g, u)
 }
 
-// wantJoin has a Matrix user's account brought into the Tencent group, if the configuration wants that.
+// wantJoin has a Matrix user's account brought into the Tencent group, if the configuration wants that and it is of use there: nobody has
+// to be a member to write.
 func (s *session) wantJoin(ctx context.Context, g *mapping.Group, u mapping.User) error {
-	if s.b.cloud == nil || !inCloud(g) || u.Kind != receipts.KindAccount || s.b.cfg.Bridge.MatrixMembers == config.MatrixMembersNone {
+	if s.b.cloud == nil || !inCloud(g) || !hasReceipts(g) || u.Kind != receipts.KindAccount || s.b.cfg.Bridge.MatrixMembers == config.MatrixMembersNone {
 		return nil
 	}
 	j, err := s.b.own.JoinOf(ctx, g.Key, u.Key)
@@ -53,21 +54,31 @@ func (s *session) leaveTencent(ctx context.Context, g *mapping.Group, u mapping.
 	if err != nil || u.Kind == receipts.KindAccount && !j.Wanted && !j.Joined {
 		return err
 	}
-	j.Wanted, j.Joined, j.Due, j.Attempts = false, true, s.now, 0
-	s.work = true
-	return s.b.own.PutJoin(ctx, j)
+	return s.takeOut(ctx, g, u)
 }
 
-// notInTencentGroup hears from Tencent that somebody's receipts are not taken: he may have been removed.
-func (s *session) notInTencentGroup(ctx context.Context, g *mapping.Group, u mapping.User) error {
+// takeOut has an account removed from the Tencent group, whether it is in it or not.
+func (s *session) takeOut(ctx context.Context, g *mapping.Group, u mapping.User) error {
+	s.work = true
+	return s.b.own.PutJoin(ctx, bridgedb.Join{Group: g.Key, User: u.Key, Joined: true, Due: s.now})
+}
+
+// notInTencentGroup hears from Tencent that somebody's receipts are not taken: he may have been removed, or his account may be missing.
+// He is brought in again; should that be of no use, it is tried less and less often.
+func (s *session) notInTencentGroup(ctx context.Context, g *mapping.Group, u mapping.User, attempts int) error {
 	if u.Kind != receipts.KindAccount {
 		return nil
 	}
+	s.b.cloud.people.forget(u.Key)
 	j, err := s.b.own.JoinOf(ctx, g.Key, u.Key)
-	if err != nil || !j.Wanted {
+	if err != nil {
 		return err
 	}
-	j.Joined, j.Due = false, s.now.Add(lastRetry)
+	j.Joined, j.Due = false, time.Time{}
+	if j.Wanted = s.b.cfg.Bridge.MatrixMembers != config.MatrixMembersNone; j.Wanted {
+		j.Due = s.now.Add(backoff(attempts, 0))
+	}
+	s.work = true
 	return s.b.own.PutJoin(ctx, j)
 }
 
@@ -101,18 +112,23 @@ func (c *cloud) joinReconciler() *reconciler[joinBatch] {
 		name:  "tencent members",
 		limit: groups,
 		due: func(ctx context.Context, limit int) ([]joinBatch, error) {
-			list, err := c.b.own.DueJoins(ctx, c.b.clock(), limit*tencent.MaxAddMembers)
+			now := c.b.clock()
+			if next, ok, err := c.b.own.NextJoin(ctx); err != nil || !ok || next.After(now) { // nearly always, and much cheaper
+				return nil, err
+			}
+			list, err := c.b.own.DueJoins(ctx, now, tencent.MaxAddMembers, limit*tencent.MaxAddMembers)
 			return batches(list), err
 		},
 		next:  c.b.own.NextJoin,
 		key:   func(j joinBatch) string { return fmt.Sprint(j.group) },
+		ready: c.b.writable,
 		do:    c.settleJoins,
 		clock: c.b.clock,
 		wake:  make(chan struct{}, 1),
 	}
 }
 
-// batches puts together what belongs to one group, as far as one call holds.
+// batches puts together what belongs to one group.
 func batches(list []bridgedb.Join) []joinBatch {
 	var out []joinBatch
 	at := make(map[mapping.GroupKey]int)
@@ -123,9 +139,7 @@ func batches(list []bridgedb.Join) []joinBatch {
 			at[j.Group] = i
 			out = append(out, joinBatch{group: j.Group})
 		}
-		if len(out[i].list) < tencent.MaxAddMembers {
-			out[i].list = append(out[i].list, j)
-		}
+		out[i].list = append(out[i].list, j)
 	}
 	return out
 }
@@ -192,22 +206,33 @@ func (c *cloud) trySettleJoins(ctx context.Context, g mapping.Group, list []brid
 		}
 	}
 	if len(out) > 0 {
-		names := make([]string, len(out))
-		for i, u := range out {
-			names[i] = u.UserID
-		}
-		err = c.client.DeleteGroupMember(ctx, g.GroupID, names, true, "")
-		if errors.Is(err, tencent.ErrPerson) || errors.Is(err, tencent.ErrGroup) {
-			err = nil // not there any more, which was wanted
-		}
-		for _, u := range out {
-			results[u.Key] = err
-		}
+		c.takeOut(ctx, g, out, results)
 	}
 	if len(in) == 0 {
 		return nil
 	}
 	return c.bringIn(ctx, g, in, results)
+}
+
+// takeOut removes accounts from a group. Where Tencent refuses it because of one of them, it does not say which.
+func (c *cloud) takeOut(ctx context.Context, g mapping.Group, out []mapping.User, results map[mapping.UserKey]error) {
+	names := make([]string, len(out))
+	for i, u := range out {
+		names[i] = u.UserID
+	}
+	err := c.client.DeleteGroupMember(ctx, g.GroupID, names, true, "")
+	if len(out) > 1 && (errors.Is(err, tencent.ErrPerson) || errors.Is(err, tencent.ErrRefused)) {
+		for _, u := range out {
+			c.takeOut(ctx, g, []mapping.User{u}, results)
+		}
+		return
+	}
+	if errors.Is(err, tencent.ErrPerson) || errors.Is(err, tencent.ErrGroup) {
+		err = nil // not there any more, which was wanted, or one who cannot be removed: then the catch-up brings him back
+	}
+	for _, u := range out {
+		results[u.Key] = err
+	}
 }
 
 // bringIn adds accounts to a group, as many as receipts allow.
@@ -224,37 +249,52 @@ func (c *cloud) bringIn(ctx context.Context, g mapping.Group, in []mapping.User,
 		}
 		fit = max(0, limit-int(info.MemberNum))
 	}
-	var names []string
-	chosen := make(map[string]mapping.User)
+	var chosen []mapping.User
 	for _, u := range in {
 		switch {
 		case failed[u.Key]:
 			results[u.Key] = errors.New("the account could not be made")
-		case len(names) == fit:
+		case len(chosen) == fit:
 			results[u.Key] = errGroupFull
 		default:
-			names = append(names, u.UserID)
-			chosen[u.UserID] = u
-			results[u.Key] = errors.New("not added")
+			chosen = append(chosen, u)
 		}
 	}
-	if len(names) == 0 {
-		return nil
-	}
-	added, err := c.client.AddGroupMember(ctx, g.GroupID, names, true)
-	if err != nil {
-		for _, u := range chosen {
-			c.people.forget(u.Key) // it may be the account that is missing
-			results[u.Key] = err
-		}
-		return nil
-	}
-	for _, r := range added {
-		if u, ok := chosen[r.Member_Account]; ok && (r.Result == tencent.AddDone || r.Result == tencent.AddAlready) {
-			results[u.Key] = nil
-		}
+	if len(chosen) > 0 {
+		c.add(ctx, g, chosen, results)
 	}
 	return nil
+}
+
+// add makes the call. One who cannot be added keeps nobody else out.
+func (c *cloud) add(ctx context.Context, g mapping.Group, chosen []mapping.User, results map[mapping.UserKey]error) {
+	names := make([]string, len(chosen))
+	for i, u := range chosen {
+		names[i] = u.UserID
+	}
+	added, err := c.client.AddGroupMember(ctx, g.GroupID, names, true)
+	if len(chosen) > 1 && (errors.Is(err, tencent.ErrPerson) || errors.Is(err, tencent.ErrRefused)) {
+		for _, u := range chosen {
+			c.add(ctx, g, []mapping.User{u}, results)
+		}
+		return
+	}
+	became := make(map[string]tencent.Uint, len(added))
+	for _, r := range added {
+		became[r.Member_Account] = r.Result
+	}
+	for _, u := range chosen {
+		result := became[u.UserID]
+		switch {
+		case err != nil:
+			results[u.Key] = err
+			c.people.forget(u.Key) // it may be the account that is missing
+		case result == tencent.AddDone || result == tencent.AddAlready:
+			results[u.Key] = nil
+		default:
+			results[u.Key] = fmt.Errorf("the account was not added, Tencent's result is %d", result)
+		}
+	}
 }
 
 // joinSettled takes what became of one person. Whoever is wanted otherwise by now is looked at again.
@@ -266,10 +306,14 @@ func (s *session) joinSettled(ctx context.Context, g *mapping.Group, before brid
 	if failure == nil {
 		j.Joined, j.Attempts, j.Due = before.Wanted, 0, time.Time{}
 		if j.Wanted != j.Joined {
-			j.Due = s.now
+			j.Due, s.work = s.now, true
 		}
-		if err = s.b.own.PutJoin(ctx, j); err != nil || !j.Joined {
+		s.b.cloud.membersMoved(before.Group)
+		if err = s.b.own.PutJoin(ctx, j); err != nil {
 			return err
+		} else if !j.Joined {
+			s.work = true
+			return s.b.own.ReleaseJoins(ctx, before.Group, s.now) // there is a place free
 		}
 		row, _, err := s.reader(ctx, j.Group, j.User)
 		if err == nil && !row.Tencent.ContainsAll(row.Read) {
@@ -279,7 +323,7 @@ func (s *session) joinSettled(ctx context.Context, g *mapping.Group, before brid
 	}
 	var temporary *tencent.TemporaryError
 	j.Attempts++
-	wait := lastRetry
+	wait := backoff(j.Attempts, 0)
 	if errors.As(failure, &temporary) {
 		wait = backoff(j.Attempts, temporary.RetryAfter)
 	} else if errors.Is(failure, errGroupFull) || errors.Is(failure, tencent.ErrGroup) {

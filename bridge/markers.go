@@ -83,6 +83,9 @@ func (b *Bridge) claimMarkers(ctx context.Context, due []marker) (todo []marker,
 
 func (s *session) claimMarker(ctx context.Context, d marker) (m marker, ok bool, err error) {
 	row, membership, err := s.reader(ctx, d.group, d.user)
+	if err == nil && row.Damage != nil {
+		return m, false, s.b.reads.Shelve(ctx, d.group, d.user)
+	}
 	if err != nil || row.Due.IsZero() {
 		return m, false, err
 	}

@@ -156,6 +156,7 @@ func (b *Bridge) outboxReconciler() *reconciler[bridgedb.Outgoing] {
 			}
 			return fmt.Sprint(o.Group, " ", o.User)
 		},
+		ready: b.writable,
 		do:    b.sendOutgoing,
 		clock: b.clock,
 		wake:  make(chan struct{}, 1),
@@ -184,6 +185,9 @@ func (b *Bridge) sendOutgoing(ctx context.Context, o bridgedb.Outgoing) {
 			if err := b.maps.PlaceMessage(ctx, o.Group, o.Seq, o.RoomID, eventID, 0); err != nil && !isConflict(err) {
 				return err
 			}
+			if err := s.recalledMeanwhile(ctx, o.Group, o.Seq); err != nil {
+				return err
+			}
 		}
 		s.work = true // the sender's next one may go
 		return b.own.DropOutgoing(ctx, o.TxnID)
@@ -199,17 +203,29 @@ func (b *Bridge) sendOutgoing(ctx context.Context, o bridgedb.Outgoing) {
 	}
 }
 
+// recalledMeanwhile redacts the event of a message that was recalled at Tencent's while it was on its way to the room: the recall found
+// no event.
+func (s *session) recalledMeanwhile(ctx context.Context, group mapping.GroupKey, seq receipts.MsgSeq) error {
+	g, err := s.group(ctx, group)
+	if isNotFound(err) {
+		return nil
+	} else if err != nil || !inCloud(g) {
+		return err
+	}
+	found, err := s.messagesOf(ctx, group, seq)
+	if err != nil || len(found) == 0 || !found[0].Recalled {
+		return err
+	}
+	return s.redact(ctx, g, found[0])
+}
+
 func (b *Bridge) trySend(ctx context.Context, o bridgedb.Outgoing) (id.EventID, error) {
 	sender, err := b.personByKey(ctx, o.User) // he may have been linked since
 	if err != nil {
 		return "", err
 	}
 	if o.Redacts != "" {
-		as := sender.MXID // his own event: nobody needs a right for that
-		if sender.Kind != receipts.KindGhost && !b.hs.CanActAs(sender.MXID) {
-			as = b.bot()
-		}
-		return b.hs.Redact(ctx, as, o.RoomID, o.Redacts, o.TxnID)
+		return b.tryRedact(ctx, sender, o)
 	}
 	if sender.Kind == receipts.KindGhost {
 		if err = b.hs.EnsureJoined(ctx, sender.MXID, o.RoomID); err != nil {

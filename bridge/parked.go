@@ -78,6 +78,12 @@ func (b *Bridge) watchParked() {
 // we know. They stay parked: should the event itself still come, they get their true place.
 func (b *Bridge) placeParked(ctx context.Context, event place, parked []receiptsdb.Parked) error {
 	room := id.RoomID(event.room)
+	known, err := b.maps.Places(ctx, []id.EventID{id.EventID(event.event)})
+	if err != nil {
+		return err
+	} else if known[id.EventID(event.event)].Pos > 0 {
+		return b.retryParked(ctx, parked)
+	}
 	around, err := b.hs.Surroundings(ctx, room, id.EventID(event.event))
 	switch {
 	case errors.Is(err, matrix.ErrNotFound):
@@ -151,6 +157,9 @@ func (b *Bridge) sweep() {
 				return err
 			}
 			if err := b.own.DropEarlyRedactions(ctx, s.now.Add(-b.cfg.Receipts.ParkFor)); err != nil {
+				return err
+			}
+			if err := b.own.DropOldGuesses(ctx, s.now.Add(-guessKept)); err != nil {
 				return err
 			}
 			before := s.now.Add(-b.cfg.V2TIM.CallbackKeep)

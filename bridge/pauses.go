@@ -11,6 +11,7 @@ import (
 	"github.com/timbridge/timbridge/bridge/bridgedb"
 	"github.com/timbridge/timbridge/bridge/tencent"
 	"github.com/timbridge/timbridge/mapping"
+	"github.com/timbridge/timbridge/receipts"
 	"github.com/timbridge/timbridge/receipts/receiptsdb"
 )
 
@@ -45,7 +46,7 @@ func (s *session) pause(ctx context.Context, g *mapping.Group, row *receiptsdb.R
 	}
 	s.work = true
 	_, already, err := s.b.own.PauseOf(ctx, g.Key)
-	if err != nil {
+	if err != nil || already && row == nil { // the time of the next try stays
 		return err
 	}
 	if !already {
@@ -68,6 +69,15 @@ func (s *session) resume(ctx context.Context, g *mapping.Group) error {
 	zerolog.Ctx(ctx).Info().Str("group_id", g.GroupID).Msg("Tencent takes receipts of group again")
 	s.notice(g, "Tencent takes read receipts of this group again.", fmt.Sprintf("resume_%d_%d", g.Key, s.now.UnixMilli()))
 	return s.releaseAcks(ctx, g.Key)
+}
+
+// countable hears that Tencent has counted readers of a group, which it only does where it has receipts.
+func (s *session) countable(ctx context.Context, g *mapping.Group) error {
+	p, paused, err := s.b.own.PauseOf(ctx, g.Key)
+	if err != nil || !paused || p.Code == receipts.CodeGroupAPINameError { // that is about another command
+		return err
+	}
+	return s.resume(ctx, g)
 }
 
 // releaseAcks looks at all readers of a group of whom Tencent does not have everything.

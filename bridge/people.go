@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/timbridge/timbridge/bridge/bridgedb"
 	"github.com/timbridge/timbridge/bridge/tencent"
 	"github.com/timbridge/timbridge/mapping"
 	"github.com/timbridge/timbridge/receipts"
@@ -94,6 +96,27 @@ func (c *cloud) ensureAccounts(ctx context.Context, users []mapping.User) (faile
 	return failed, nil
 }
 
+// profileOf brings a Matrix user's name and picture over after the commit, if he has an account: his member event may say new ones.
+func (s *session) profileOf(ctx context.Context, g *mapping.Group, u mapping.User) error {
+	c := s.b.cloud
+	if c == nil || !inCloud(g) || u.Kind != receipts.KindAccount {
+		return nil
+	}
+	if !c.people.hasAccount(u.Key) { // nor perhaps had he one before the start
+		if j, err := s.b.own.JoinOf(ctx, g.Key, u.Key); err != nil || !j.Joined {
+			return err
+		}
+	}
+	s.after = append(s.after, func() {
+		c.people.forget(u.Key)
+		c.b.background(fmt.Sprint("account ", u.Key), func(ctx context.Context) error {
+			_, err := c.ensureAccounts(ctx, []mapping.User{u})
+			return err
+		})
+	})
+	return nil
+}
+
 // account is how a Matrix user appears at Tencent.
 func (c *cloud) account(ctx context.Context, u mapping.User) tencent.Account {
 	a := tencent.Account{UserID: u.UserID}
@@ -160,7 +183,15 @@ func (c *cloud) setProfiles(ctx context.Context, group mapping.GroupKey) error {
 // setProfile gives one ghost his name and picture, where they are not what they were.
 func (c *cloud) setProfile(ctx context.Context, u mapping.User, p tencent.Profile) error {
 	before, known := c.people.profile(u.Key)
+	if !known { // since the start
+		value, err := c.b.own.Value(ctx, profileKey(u.Key))
+		if err != nil {
+			return err
+		}
+		known = json.Unmarshal([]byte(value), &before) == nil
+	}
 	if known && before == p {
+		c.people.setProfile(u.Key, p)
 		return nil
 	}
 	name := p.Nick
@@ -178,8 +209,17 @@ func (c *cloud) setProfile(ctx context.Context, u mapping.User, p tencent.Profil
 		return fmt.Errorf("failed to set profile of ghost: %w", err)
 	}
 	c.people.setProfile(u.Key, p)
-	return nil
+	value, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("failed to marshal profile: %w", err)
+	}
+	return c.b.commits.do(ctx, func(ctx context.Context, _ *session) error {
+		return c.b.own.SetValue(ctx, profileKey(u.Key), string(value))
+	})
 }
+
+// profileKey is where is kept what a ghost looks like, so that a start does not bring all names and pictures over again.
+func profileKey(user mapping.UserKey) string { return fmt.Sprint(bridgedb.KeyProfile, user) }
 
 // fetchAvatar brings a picture over to Matrix; "" (which leaves the ghost's as it is) where there is none or it cannot be had.
 func (c *cloud) fetchAvatar(ctx context.Context, p tencent.Profile) id.ContentURIString {

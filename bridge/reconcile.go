@@ -21,6 +21,7 @@ type reconciler[T any] struct {
 	next  func(ctx context.Context) (time.Time, bool, error) // when the next one is due
 	key   func(T) string                                     // what must not run twice at a time
 	begin func(ctx context.Context, items []T) ([]T, error)  // optional: one commit for all before they run
+	ready func(ctx context.Context) error                    // optional, without begin: whether what comes of it can be written down
 	do    func(ctx context.Context, item T)                  // must end when ctx does
 	clock func() time.Time
 	wake  chan struct{}
@@ -29,8 +30,9 @@ type reconciler[T any] struct {
 const (
 	// idlePoll is how often a loop looks although nobody woke it: a safety net, not a schedule.
 	idlePoll = time.Minute
-	// errorPause is how long a loop rests when the database does not answer.
-	errorPause = time.Second
+	// errorPause is how long a loop rests when the database does not answer; it doubles up to maxErrorPause while it still does not.
+	errorPause    = time.Second
+	maxErrorPause = 15 * time.Second
 	// finishWithin is how long what is under way may take when the loop has to end.
 	finishWithin = 10 * time.Second
 )
@@ -48,12 +50,16 @@ func (r *reconciler[T]) run(ctx context.Context) {
 	stop := ctx.Done()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	pause := errorPause
 	for {
 		// A key that just finished may be due again, and a place is free.
 		wait, err := r.start(ctx, work, inFlight, &wg, finished)
 		if err != nil && ctx.Err() == nil {
 			log.Error().Err(err).Msg("Failed to look for work")
-			wait = errorPause
+			wait = pause
+			pause = min(2*pause, maxErrorPause)
+		} else {
+			pause = errorPause
 		}
 		timer.Reset(wait)
 		select {
@@ -94,6 +100,11 @@ func (r *reconciler[T]) start(ctx, work context.Context, inFlight map[string]str
 	for _, item := range items {
 		if _, busy := inFlight[r.key(item)]; !busy && len(chosen) < room {
 			chosen = append(chosen, item)
+		}
+	}
+	if r.ready != nil && len(chosen) > 0 {
+		if err = r.ready(ctx); err != nil {
+			return 0, err
 		}
 	}
 	if r.begin != nil && len(chosen) > 0 {

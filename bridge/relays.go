@@ -37,6 +37,7 @@ func (c *cloud) relayReconciler() *reconciler[bridgedb.Relay] {
 		},
 		next:  c.b.own.NextRelay,
 		key:   func(r bridgedb.Relay) string { return fmt.Sprint(r.Group, " ", r.User) },
+		ready: c.b.writable,
 		do:    c.carry,
 		clock: c.b.clock,
 		wake:  make(chan struct{}, 1),
@@ -106,8 +107,8 @@ func (c *cloud) tryCarry(ctx context.Context, r bridgedb.Relay) error {
 	g, err := c.b.maps.GroupByKey(ctx, r.Group)
 	if err != nil {
 		return err
-	} else if !inCloud(&g) {
-		return errors.New("the group has no room now")
+	} else if g.SeqSource != mapping.SeqSourceCloud {
+		return &givenUp{"A message was not delivered: the group has left Tencent Cloud."}
 	}
 	u, err := c.b.personByKey(ctx, r.User)
 	if err != nil {
@@ -145,7 +146,7 @@ func (c *cloud) carryMessage(ctx context.Context, g *mapping.Group, u mapping.Us
 		return err
 	}
 	random := relayRandom(r.EventID, r.Part)
-	if r.Tried && r.Random == random {
+	if r.Tried && r.Random == random && keepsHistory(g) {
 		sent, found, err := c.lookBack(ctx, g, u, r)
 		if err != nil {
 			return err
@@ -160,7 +161,7 @@ func (c *cloud) carryMessage(ctx context.Context, g *mapping.Group, u mapping.Us
 		return errors.New("the sender's account could not be made")
 	}
 	r.Random, r.Tried, r.Due = random, true, c.b.clock().Add(relayLease)
-	if err = c.b.commits.do(ctx, func(ctx context.Context, s *session) error { return s.b.own.SaveRelay(ctx, r) }); err != nil {
+	if current, err := c.begun(ctx, r); err != nil || !current {
 		return err
 	}
 	part := parts[r.Part]
@@ -177,13 +178,44 @@ func (c *cloud) carryMessage(ctx context.Context, g *mapping.Group, u mapping.Us
 		msg.GroupAtInfo = append(msg.GroupAtInfo, tencent.GroupAt{GroupAt_Account: account})
 	}
 	answer, err := c.client.SendGroupMsg(ctx, msg)
-	if err != nil {
-		return c.refusedMessage(u, err)
+	if bool(msg.NeedReadReceipt) && refusesReceipts(err) {
+		msg.NeedReadReceipt = false
+		answer, err = c.client.SendGroupMsg(ctx, msg)
 	}
-	if answer.DropReason != "" {
+	switch {
+	case err != nil:
+		return c.refusedMessage(u, err)
+	case answer.MsgSeq == 0 && answer.DropReason != "":
+		return &givenUp{fmt.Sprintf("A message was not delivered to the Tencent group: Tencent dropped it (%s).", answer.DropReason)}
+	case answer.MsgSeq == 0: // Tencent had it already
+		return errors.New("the number of the message is not known: Tencent did not say it")
+	case answer.DropReason != "":
 		zerolog.Ctx(ctx).Warn().Str("reason", answer.DropReason).Msg("Tencent took a message and does not deliver it")
 	}
-	return c.sent(ctx, r, u, sentPart{seq: answer.MsgSeq, at: answer.At})
+	sent := sentPart{seq: answer.MsgSeq, at: answer.At, wants: receipts.WantsNo}
+	if msg.NeedReadReceipt {
+		sent.wants = receipts.WantsYes
+	}
+	return c.sent(ctx, r, u, sent)
+}
+
+// begun writes down that a part is about to be sent. It is not current when a webhook has told meanwhile that Tencent has it, or when it
+// has been redacted in the room.
+func (c *cloud) begun(ctx context.Context, r bridgedb.Relay) (current bool, err error) {
+	err = c.b.commits.do(ctx, func(ctx context.Context, s *session) error {
+		now, ok, err := s.b.own.RelayOf(ctx, r.EventID)
+		if current = err == nil && ok && now.Part == r.Part; !current {
+			s.work = true
+			return err
+		}
+		return s.b.own.SaveRelay(ctx, r)
+	})
+	return current, err
+}
+
+// refusesReceipts tells that Tencent takes no message with read receipts here. It may take it without.
+func refusesReceipts(err error) bool {
+	return isCode(err, receipts.CodeReceiptNotIncluded) || isCode(err, receipts.CodeReceiptGroupTooLarge) || isCode(err, receipts.CodePermissionDeny)
 }
 
 // refusedMessage tells what will never be taken from what may be taken later.
@@ -206,6 +238,9 @@ func (c *cloud) refusedMessage(u mapping.User, err error) error {
 // hasReceipts tells whether groups of this type have read receipts at all.
 func hasReceipts(g *mapping.Group) bool { return g.Type != "AVChatRoom" && g.Type != "Community" }
 
+// keepsHistory tells whether messages of groups of this type can be read later.
+func keepsHistory(g *mapping.Group) bool { return g.Type != "AVChatRoom" }
+
 // translate turns an event into messages once; what it became is kept from the first try on.
 func (c *cloud) translate(ctx context.Context, g *mapping.Group, u mapping.User, r *bridgedb.Relay) (parts []relay.TencentMessage, err error) {
 	if r.Parts != "" {
@@ -226,97 +261,4 @@ func (c *cloud) translate(ctx context.Context, g *mapping.Group, u mapping.User,
 	raw, err := json.Marshal(parts)
 	r.Parts = string(raw)
 	return parts, err
-}
-
-// sentPart is what Tencent made of a part.
-type sentPart struct {
-	seq   receipts.MsgSeq
-	msgID string // "" where it is not known yet
-	at    time.Time
-}
-
-// lookBack searches the group's history for a part whose sending had no clear outcome.
-func (c *cloud) lookBack(ctx context.Context, g *mapping.Group, u mapping.User, r bridgedb.Relay) (sent sentPart, found bool, err error) {
-	from := receipts.MsgSeq(0)
-	for range historyPages {
-		page, err := c.client.GroupMsgGetSimple(ctx, g.GroupID, from, tencent.MaxHistory)
-		if err != nil {
-			return sent, false, err
-		}
-		for _, m := range page.Messages {
-			if m.From_Account == u.UserID && uint32(m.MsgRandom) == r.Random && m.IsPlaceMsg != tencent.PlaceGone {
-				return sentPart{seq: receipts.MsgSeq(m.MsgSeq), at: m.Time()}, true, nil
-			}
-			if at := m.Time(); !at.IsZero() && at.Before(r.At.Add(-time.Minute)) {
-				return sent, false, nil
-			}
-		}
-		if from = page.Next; from == 0 {
-			break
-		}
-	}
-	return sent, false, nil
-}
-
-func (c *cloud) sent(ctx context.Context, r bridgedb.Relay, u mapping.User, sent sentPart) error {
-	return c.b.commits.do(ctx, func(ctx context.Context, s *session) error {
-		g, err := s.group(ctx, r.Group)
-		if err != nil {
-			return err
-		}
-		return s.relayed(ctx, g, u, r, sent)
-	})
-}
-
-// relayed takes that Tencent has a part of a message; it may be told so twice, by the answer and by a webhook.
-func (s *session) relayed(ctx context.Context, g *mapping.Group, u mapping.User, r bridgedb.Relay, sent sentPart) error {
-	var parts []relay.TencentMessage
-	if err := json.Unmarshal([]byte(r.Parts), &parts); err != nil {
-		return fmt.Errorf("failed to read translated message: %w", err)
-	}
-	last := r.Part == len(parts)-1
-	m := mapping.Message{Group: g.Key, Random: r.Random, HasRandom: true}
-	m.Seq, m.MsgID, m.Sender, m.At, m.Wants = sent.seq, sent.msgID, u.Key, sent.at, receipts.WantsYes
-	if !hasReceipts(g) {
-		m.Wants = receipts.WantsNo
-	}
-	if last { // who has read this has read it all
-		places, err := s.b.maps.Places(ctx, []id.EventID{r.EventID})
-		if err != nil {
-			return err
-		}
-		place := places[r.EventID]
-		m.EventID, m.RoomID, m.Pos, m.Thread = r.EventID.String(), place.RoomID, place.Pos, place.Thread
-	}
-	if err := s.putMessage(ctx, g, m); err != nil {
-		return err
-	}
-	s.work = true
-	now, ok, err := s.b.own.RelayOf(ctx, r.EventID)
-	if err != nil || !ok || now.Part != r.Part {
-		return err
-	}
-	if last {
-		return s.b.own.DropRelay(ctx, r.EventID)
-	}
-	now.Part, now.Random, now.Tried, now.Due, now.Attempts = now.Part+1, 0, false, s.now, 0
-	return s.b.own.SaveRelay(ctx, now)
-}
-
-// putMessage makes a message known, or more of it, and says so to those who wait for it. One that stands in the way of another is
-// logged and left.
-func (s *session) putMessage(ctx context.Context, g *mapping.Group, m mapping.Message) error {
-	changed, err := s.b.maps.PutMessages(ctx, []mapping.Message{m})
-	if refusedForGood(err) {
-		zerolog.Ctx(ctx).Error().Err(err).Str("group_id", g.GroupID).Uint64("seq", uint64(m.Seq)).Msg("Ignoring message that stands in the way of another")
-		return nil
-	} else if err != nil || !changed[0] {
-		return err
-	}
-	g.LastSeq = max(g.LastSeq, m.Seq)
-	ms, err := s.messagesBySeq(ctx, g.Key, receipts.SetOf(m.Seq))
-	if err != nil {
-		return err
-	}
-	return s.messagesLearnt(ctx, g, ms, false)
 }

@@ -23,6 +23,7 @@ func (b *Bridge) roomReconciler() *reconciler[bridgedb.RoomTask] {
 		},
 		next:  b.own.NextRoomTask,
 		key:   func(t bridgedb.RoomTask) string { return fmt.Sprint(t.RoomID, " ", t.User) },
+		ready: b.writable,
 		do:    b.settleInRoom,
 		clock: b.clock,
 		wake:  make(chan struct{}, 1),
@@ -42,9 +43,12 @@ func (b *Bridge) settleInRoom(ctx context.Context, t bridgedb.RoomTask) {
 		if err == nil || errors.Is(err, matrix.ErrNotFound) {
 			return b.own.DropRoomTask(ctx, t)
 		}
-		var wait = lastRetry // a refusal: somebody has to give the bot a right first
+		var refused *matrix.RequestError
+		wait := backoff(t.Attempts, 0) // our own trouble, with the database perhaps
 		if errors.As(err, &temporary) {
 			wait = backoff(t.Attempts, temporary.RetryAfter)
+		} else if errors.As(err, &refused) || errors.Is(err, matrix.ErrBotCannotInvite) {
+			wait = lastRetry // somebody has to give the bot a right first
 		}
 		s.work = true
 		return b.own.DelayRoomTask(ctx, t, s.now.Add(wait))
@@ -80,6 +84,9 @@ func (b *Bridge) trySettle(ctx context.Context, t bridgedb.RoomTask) error {
 		}
 		return b.markersOf(ctx, u, t.RoomID)
 	case u.Kind == receipts.KindGhost:
+		if err = b.spoken(ctx, u, t.RoomID); err != nil {
+			return err
+		}
 		return b.hs.Leave(ctx, ghost, t.RoomID)
 	case member:
 		// A linked user is in the room himself; his ghost has no business there any more.
@@ -89,6 +96,15 @@ func (b *Bridge) trySettle(ctx context.Context, t bridgedb.RoomTask) error {
 	default:
 		return b.kick(ctx, u.MXID, t.RoomID)
 	}
+}
+
+// spoken is an error as long as a ghost has something to send to a room, or to redact there: it would have to come back for it.
+func (b *Bridge) spoken(ctx context.Context, u mapping.User, room id.RoomID) error {
+	waits, err := b.own.HasOutgoing(ctx, room, u.Key)
+	if err == nil && waits {
+		err = &matrix.TemporaryError{Err: errors.New("it has still something to say")}
+	}
+	return err
 }
 
 // kick removes a Matrix user from a room. Whoever is not there can not be removed (403), which is what was wanted.

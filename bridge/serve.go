@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"time"
+
+	"github.com/timbridge/timbridge/bridge/config"
+	"github.com/timbridge/timbridge/bridge/webserver"
 )
 
 // Run starts the bridge, listens where the configuration says, and returns when ctx has ended and everything accepted has been
@@ -22,39 +24,49 @@ func (b *Bridge) Run(ctx context.Context) error {
 	return errors.Join(err, b.Stop(stopCtx))
 }
 
-// listen serves both APIs until ctx ends. Requests under way get the stop timeout to finish.
+// api is what answers at one listener.
+type api struct {
+	name, host string
+	port       uint16
+	tls        config.TLS
+	handler    http.Handler
+}
+
+func (b *Bridge) matrixAPI() api {
+	as := b.cfg.AppService
+	return api{"Matrix", as.Hostname, as.Port, as.TLS, b.MatrixHandler()}
+}
+
+func (b *Bridge) listenAt(a api) (*webserver.Server, error) {
+	return webserver.Listen(webserver.Config{
+		Name: a.name, Address: net.JoinHostPort(a.host, strconv.Itoa(int(a.port))), Handler: a.handler,
+		MaxConnections: b.cfg.Bridge.MaxConnections, CertFile: a.tls.Cert, KeyFile: a.tls.Key, Log: b.log,
+	})
+}
+
+// listen serves the APIs until ctx ends. Requests under way get the stop timeout to finish.
 func (b *Bridge) listen(ctx context.Context) error {
-	type api struct {
-		name, host string
-		port       uint16
-		handler    http.Handler
-	}
-	servers := []api{
-		{"Matrix", b.cfg.AppService.Hostname, b.cfg.AppService.Port, b.MatrixHandler()},
-		{"V2TIM", b.cfg.V2TIM.Hostname, b.cfg.V2TIM.Port, b.V2TIMHandler()},
+	tim, hook := b.cfg.V2TIM, b.cfg.Tencent.Webhook
+	apis := []api{
+		b.matrixAPI(),
+		{"V2TIM", tim.Hostname, tim.Port, tim.TLS, b.V2TIMHandler()},
 	}
 	if b.cloud != nil {
-		servers = append(servers, api{"webhooks", b.cfg.Tencent.Webhook.Hostname, b.cfg.Tencent.Webhook.Port, b.WebhookHandler()})
+		apis = append(apis, api{"webhooks", hook.Hostname, hook.Port, hook.TLS, b.WebhookHandler()})
 	}
-	failed := make(chan error, len(servers))
-	var running []*http.Server
-	for _, s := range servers {
-		address := net.JoinHostPort(s.host, strconv.Itoa(int(s.port)))
-		listener, err := net.Listen("tcp", address)
+	failed := make(chan error, len(apis))
+	var running []*webserver.Server
+	for _, a := range apis {
+		server, err := b.listenAt(a)
 		if err != nil {
-			failed <- fmt.Errorf("failed to listen for %s on %s: %w", s.name, address, err)
+			failed <- err
 			break
 		}
-		server := &http.Server{
-			Handler:           s.handler,
-			BaseContext:       func(net.Listener) context.Context { return b.log.WithContext(context.Background()) },
-			ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		}
 		running = append(running, server)
-		b.log.Info().Str("api", s.name).Str("address", listener.Addr().String()).Msg("Listening")
+		b.log.Info().Str("api", a.name).Str("address", server.Addr().String()).Bool("tls", a.tls.On()).Msg("Listening")
 		go func() {
-			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("failed to serve %s: %w", s.name, err)
+			if err := server.Serve(); err != nil {
+				failed <- fmt.Errorf("failed to serve %s: %w", a.name, err)
 			}
 		}()
 	}
@@ -66,7 +78,7 @@ func (b *Bridge) listen(ctx context.Context) error {
 	b.log.Info().Msg("Stopping")
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.cfg.Bridge.StopTimeout)
 	defer cancel()
-	// WebSockets are no requests to http.Server; the API ends them.
+	// WebSockets are no requests to the servers; the API ends them.
 	err = errors.Join(err, b.api.Close(stopCtx))
 	for _, server := range running {
 		err = errors.Join(err, server.Shutdown(stopCtx))

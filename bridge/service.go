@@ -20,11 +20,7 @@ type service struct {
 
 // SendMessageReadReceipts implements v2tim.Service. Steps 4 to 8 of the order of checks; the adapter has done the others.
 func (b service) SendMessageReadReceipts(ctx context.Context, caller string, ids []string) error {
-	u, err := b.person(ctx, caller)
-	if err != nil && !isNotFound(err) {
-		return err
-	}
-	resolved, err := b.resolveWaiting(ctx, u, ids)
+	u, resolved, err := b.resolveWaiting(ctx, caller, ids)
 	if err != nil {
 		return err
 	}
@@ -65,6 +61,10 @@ func (b service) acknowledge(ctx context.Context, u mapping.User, req receipts.R
 		return err
 	}
 	inCloud := g.SeqSource == mapping.SeqSourceCloud // then we are not the Tencent side: it has yet to be told
+	if damage := known[u.Key].Damage; damage != nil {
+		b.damages.tell(ctx, damage, b.clock())
+		return errDamaged()
+	}
 	if row := known[u.Key]; row.Read.ContainsAll(req.Seqs) && (inCloud || row.Tencent.ContainsAll(req.Seqs)) {
 		return nil
 	}
@@ -73,7 +73,7 @@ func (b service) acknowledge(ctx context.Context, u mapping.User, req receipts.R
 		if err != nil {
 			return err
 		}
-		row, _, err := s.reader(ctx, key, u.Key)
+		row, _, err := s.soundReader(ctx, key, u.Key)
 		if err != nil {
 			return err
 		}
@@ -89,25 +89,40 @@ func (b service) acknowledge(ctx context.Context, u mapping.User, req receipts.R
 	})
 }
 
-// resolveWaiting finds out what ids stand for. An id that is not known yet may belong to a message whose mapping is under way, so
-// it gets a moment.
-func (b service) resolveWaiting(ctx context.Context, caller mapping.User, ids []string) (map[string]receipts.Resolved, error) {
+// resolveWaiting finds out who calls (the zero user: nobody that is known) and what ids stand for. An id that is not known yet may
+// belong to a message whose mapping is under way, so it gets a moment. One of a group without the caller gets the same moment: he
+// may be about to become a member, and must not learn from our haste that there is such a message.
+func (b service) resolveWaiting(ctx context.Context, caller string, ids []string) (mapping.User, map[string]receipts.Resolved, error) {
 	deadline := time.NewTimer(b.cfg.Bridge.MappingWait)
 	defer deadline.Stop()
 	for {
 		changed := b.mapped.wait()
-		resolved, err := b.resolve(ctx, caller, ids)
-		if err != nil || len(resolved) == countDistinct(ids) {
-			return resolved, err
+		u, err := b.person(ctx, caller)
+		if err != nil && !isNotFound(err) {
+			return u, nil, err
+		}
+		resolved, err := b.resolve(ctx, u, ids)
+		if err != nil || countHis(resolved) == countDistinct(ids) {
+			return u, resolved, err
 		}
 		select {
 		case <-changed:
 		case <-deadline.C:
-			return resolved, nil
+			return u, resolved, nil
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return u, nil, ctx.Err()
 		}
 	}
+}
+
+// countHis counts the messages of groups in which the caller is.
+func countHis(resolved map[string]receipts.Resolved) (n int) {
+	for _, r := range resolved {
+		if r.CallerIsMember {
+			n++
+		}
+	}
+	return n
 }
 
 func countDistinct(ids []string) int {
@@ -173,22 +188,45 @@ func (b *Bridge) readers(ctx context.Context, group mapping.GroupKey) ([]receipt
 	}
 	read := make(map[mapping.UserKey]receipts.Set, len(rows))
 	for _, row := range rows {
-		read[row.User] = row.Read
+		if row.Damage != nil {
+			b.damages.tell(ctx, row.Damage, b.clock())
+		}
+		read[row.User] = row.Read // of a damaged row nothing: nobody is told that something was read of which we do not know
 	}
 	list := make([]receipts.Member, 0, len(members))
 	for _, m := range members {
 		list = append(list, receipts.Member{User: m.User.Key, Name: m.User.UserID, Read: read[m.User.Key], Membership: m.Membership})
+		delete(read, m.User.Key)
+	}
+	return b.addGuests(ctx, list, read)
+}
+
+// addGuests adds who has read something and is not known to have been a member: he has come and gone, and nobody told.
+func (b *Bridge) addGuests(ctx context.Context, list []receipts.Member, read map[mapping.UserKey]receipts.Set) ([]receipts.Member, error) {
+	var keys []mapping.UserKey
+	for key, set := range read {
+		if !set.IsEmpty() {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return list, nil
+	}
+	users, err := b.maps.UsersByKey(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	for key, u := range users {
+		if u.AliasOf == 0 { // else he is counted as who he has become
+			list = append(list, receipts.Member{User: key, Name: u.UserID, Read: read[key]})
+		}
 	}
 	return list, nil
 }
 
 // GetMessageReadReceipts implements v2tim.Service.
 func (b service) GetMessageReadReceipts(ctx context.Context, caller string, ids []string) ([]v2tim.MessageReceipt, error) {
-	u, err := b.person(ctx, caller)
-	if err != nil && !isNotFound(err) {
-		return nil, err
-	}
-	resolved, err := b.resolveWaiting(ctx, u, ids)
+	_, resolved, err := b.resolveWaiting(ctx, caller, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -222,12 +260,8 @@ func (b service) GetMessageReadReceipts(ctx context.Context, caller string, ids 
 
 // GetGroupMessageReadMemberList implements v2tim.Service.
 func (b service) GetGroupMessageReadMemberList(ctx context.Context, caller, messageID string, filter int, nextSeq uint64, count int) (list v2tim.MemberList, err error) {
-	u, err := b.person(ctx, caller)
-	if err != nil && !isNotFound(err) {
-		return list, err
-	}
 	ids := []string{messageID}
-	resolved, err := b.resolveWaiting(ctx, u, ids)
+	_, resolved, err := b.resolveWaiting(ctx, caller, ids)
 	if err != nil {
 		return list, err
 	}

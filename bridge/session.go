@@ -32,6 +32,7 @@ type session struct {
 	patience    time.Duration // how long a first look waits for what may follow
 	callbacks   map[callback]struct{}
 	feed        []bridgedb.FeedEntry
+	held        int // receipts that have to wait because of a damaged row
 
 	// told after the commit
 	wakeUsers  map[mapping.UserKey]struct{}
@@ -165,6 +166,9 @@ func (s *session) loadReaders(ctx context.Context, group mapping.GroupKey, users
 		for _, u := range rows {
 			row := found[u]
 			row.Group, row.User = group, u
+			if row.Damage != nil {
+				s.b.damages.tell(ctx, row.Damage, s.now)
+			}
 			s.rows[reader{group, u}] = &row
 		}
 	}
@@ -208,8 +212,11 @@ func (s *session) readersOf(ctx context.Context, group mapping.GroupKey) ([]mapp
 	return keys, nil
 }
 
-// save marks a reader's row to be written with the commit.
+// save marks a reader's row to be written with the commit. A damaged one stays as it is.
 func (s *session) save(row *receiptsdb.Row) {
+	if row.Damage != nil {
+		return
+	}
 	s.dirty[reader{row.Group, row.User}] = struct{}{}
 }
 

@@ -29,7 +29,7 @@ func (s *session) askWants(group mapping.GroupKey, seqs []receipts.MsgSeq) {
 	})
 }
 
-// answerWants asks for all that somebody wants to know. Should it fail, the readers who wait for it ask again.
+// answerWants asks for all that somebody wants to know. Should it fail for good, the readers who wait for it ask again.
 func (c *cloud) answerWants(ctx context.Context, group mapping.GroupKey) error {
 	c.mu.Lock()
 	seqs := slices.Collect(c.unknown[group].All())
@@ -39,9 +39,21 @@ func (c *cloud) answerWants(ctx context.Context, group mapping.GroupKey) error {
 	if err != nil || !inCloud(&g) {
 		return err
 	}
-	for page := range slices.Chunk(seqs, tencent.MaxReceiptSeqs) {
-		if _, err = c.receiptCounts(ctx, &g, page); err != nil {
+	attempts := 0
+	for len(seqs) > 0 {
+		page := seqs[:min(len(seqs), tencent.MaxReceiptSeqs)]
+		_, err = c.receiptCounts(ctx, &g, page)
+		var temporary *tencent.TemporaryError
+		switch {
+		case err == nil:
+			seqs, attempts = seqs[len(page):], 0
+		case !errors.As(err, &temporary):
 			return err
+		default:
+			attempts++
+			if !sleep(ctx, backoff(attempts, temporary.RetryAfter)) {
+				return err
+			}
 		}
 	}
 	return nil
@@ -69,10 +81,15 @@ func (c *cloud) receiptCounts(ctx context.Context, g *mapping.Group, seqs []rece
 		if found != nil {
 			return found
 		}
-		if errors.Is(err, tencent.ErrGroup) {
+		if errors.Is(err, tencent.ErrGroup) || isCode(err, receipts.CodePermissionDeny) { // the latter is about no person here
 			return s.pause(ctx, g, nil, err)
+		} else if err != nil {
+			return nil
 		}
-		return s.wantsCounted(ctx, g, list)
+		if err := s.wantsCounted(ctx, g, list); err != nil {
+			return err
+		}
+		return s.countable(ctx, g)
 	})
 	return list, errors.Join(err, commitErr)
 }

@@ -2,18 +2,13 @@ package bridge
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
-	"maunium.net/go/mautrix/id"
 
 	"github.com/timbridge/timbridge/bridge/bridgedb"
-	"github.com/timbridge/timbridge/bridge/config"
-	"github.com/timbridge/timbridge/bridge/relay"
 	"github.com/timbridge/timbridge/bridge/tencent"
 	"github.com/timbridge/timbridge/mapping"
 	"github.com/timbridge/timbridge/receipts"
@@ -101,12 +96,25 @@ func (s *session) cloudEvent(ctx context.Context, g *mapping.Group, event tencen
 // maxCloudSeq bounds the seqs that Tencent is believed: what is above is a mistake.
 const maxCloudSeq = 1 << 53
 
+// farOff tells that a webhook names a message that cannot be, or so far ahead of all that are known that Tencent's own record has to say
+// so first: one wrong number must not use up all below it.
+func (s *session) farOff(g *mapping.Group, seq uint64) bool {
+	if seq > maxCloudSeq {
+		return true
+	}
+	far := receipts.MsgSeq(seq) > g.LastSeq+maxSeqJump
+	if far {
+		s.b.cloud.catchUpSoon(s, g, gapWait)
+	}
+	return far
+}
+
 // readReceipt merges who has read which messages. That they are named at all says that they want a receipt.
 func (s *session) readReceipt(ctx context.Context, g *mapping.Group, e *tencent.ReadReceipt) error {
 	wanting := make([]mapping.Message, 0, len(e.GroupMsgReceiptList))
 	read := make(map[string][]receipts.MsgSeq)
 	for _, m := range e.GroupMsgReceiptList {
-		if m.MsgSeq > maxCloudSeq {
+		if s.farOff(g, uint64(m.MsgSeq)) {
 			continue
 		}
 		msg := mapping.Message{Group: g.Key}
@@ -166,14 +174,21 @@ func (s *session) tencentRead(ctx context.Context, g *mapping.Group, read map[st
 	for account, u := range users {
 		row := s.rows[reader{g.Key, u.Key}]
 		seqs := receipts.SetOf(read[account]...)
+		if row.Damage != nil {
+			continue // Tencent has it still
+		}
 		if row.Tencent.ContainsAll(seqs) {
 			continue
 		}
-		news[u.Key] = news[u.Key].Union(row.AddTencent(seqs))
+		if u.UserID == account {
+			news[u.Key] = news[u.Key].Union(row.AddTencent(seqs))
+		} else { // the account that he had before he was linked: of his own Tencent knows nothing
+			news[u.Key] = news[u.Key].Union(row.Add(seqs))
+		}
 		s.save(row)
 		all = all.Union(news[u.Key])
 		if !s.memberships[reader{g.Key, u.Key}].IsMember() {
-			s.b.cloud.catchUpSoon(s, g) // his joining was missed
+			s.b.cloud.catchUpSoon(s, g, gapWait) // his joining was missed
 		}
 	}
 	if all.IsEmpty() {
@@ -212,6 +227,8 @@ func (s *session) tencentUsers(ctx context.Context, accounts map[string][]receip
 	for _, name := range names {
 		u, ok := users[name]
 		switch {
+		case !ok && accountForm(name):
+			continue // the account of a Matrix user whom we do not know (any more), see tencentMembersJoined
 		case !ok:
 			u, err = s.tencentUser(ctx, name)
 		case u.AliasOf != 0:
@@ -224,148 +241,4 @@ func (s *session) tencentUsers(ctx context.Context, accounts map[string][]receip
 		s.users[u.Key] = u
 	}
 	return users, nil
-}
-
-// groupMsgSent takes a message. One that we sent ourselves is known by its Random; any other is shown in the room, if messages are ours
-// to carry.
-func (s *session) groupMsgSent(ctx context.Context, g *mapping.Group, e *tencent.GroupMsgSent) error {
-	users, err := s.tencentUsers(ctx, map[string][]receipts.MsgSeq{e.From_Account: nil})
-	if err != nil {
-		return err
-	}
-	u, ok := users[e.From_Account]
-	if !ok {
-		return nil
-	}
-	at := e.Time()
-	if at.IsZero() || at.After(s.now.Add(time.Minute)) {
-		at = s.now
-	}
-	if bool(e.OnlineOnlyFlag) || len(e.To_Account) > 0 || e.TopicId != "" || e.MsgSeq == 0 || e.MsgSeq > maxCloudSeq {
-		return s.unmappedMessage(ctx, g, u, e)
-	}
-	sent := sentPart{seq: receipts.MsgSeq(e.MsgSeq), msgID: e.MsgId, at: at}
-	if sent.msgID != "" && mapping.ValidateMsgID(sent.msgID) != nil {
-		sent.msgID = ""
-	}
-	if u.Kind != receipts.KindGhost {
-		if r, found, err := s.b.own.RelayByRandom(ctx, g.Key, u.Key, uint32(e.Random)); err != nil {
-			return err
-		} else if found {
-			return s.relayed(ctx, g, u, r, sent)
-		}
-	}
-	return s.newCloudMessage(ctx, g, u, e, sent)
-}
-
-func (s *session) newCloudMessage(ctx context.Context, g *mapping.Group, u mapping.User, e *tencent.GroupMsgSent, sent sentPart) error {
-	before, err := s.messagesOf(ctx, g.Key, sent.seq)
-	if err != nil {
-		return err
-	}
-	known := len(before) > 0 && before[0].Sender != 0
-	if sent.seq > g.LastSeq+1 && !known {
-		s.b.cloud.catchUpSoon(s, g) // those between may only be late
-	}
-	m := mapping.Message{Group: g.Key, Random: uint32(e.Random), HasRandom: true}
-	m.Seq, m.MsgID, m.Sender, m.At = sent.seq, sent.msgID, u.Key, sent.at
-	if e.NeedReadReceipt != nil {
-		m.Wants = receipts.WantsNo
-		if *e.NeedReadReceipt {
-			m.Wants = receipts.WantsYes
-		}
-	}
-	if err = s.putMessage(ctx, g, m); err != nil || known {
-		return err
-	}
-	found, err := s.messagesOf(ctx, g.Key, sent.seq)
-	if err != nil || len(found) == 0 || found[0].Recalled || found[0].EventID != "" || found[0].Sender != u.Key {
-		return err
-	}
-	return s.toMatrix(ctx, g, u, e, &found[0])
-}
-
-// toMatrix plans that a message is shown in the room. m is nil for one that has no place in the history.
-func (s *session) toMatrix(ctx context.Context, g *mapping.Group, u mapping.User, e *tencent.GroupMsgSent, m *mapping.Message) error {
-	if !s.b.cfg.Relay.Messages || u.Kind == receipts.KindAccount {
-		return nil // the latter wrote it in the room himself, or with his account in another way
-	}
-	if u.Kind == receipts.KindLinked && !s.b.hs.CanActAs(u.MXID) {
-		return nil
-	}
-	content := relay.ToMatrix(relayMessage(e), tencentResolver{ctx, s, g})
-	o := bridgedb.Outgoing{TxnID: unmappedTxnID(g, e), Group: g.Key, User: u.Key, RoomID: g.RoomID, SentAt: s.now, Due: s.now}
-	if m != nil {
-		content[mapping.StampKey] = mapping.MarshalStamp(mapping.Stamp{GroupID: g.GroupID, MsgID: m.MsgID, Seq: m.Seq, NeedReadReceipt: m.Wants == receipts.WantsYes})
-		o.TxnID, o.Seq, o.SentAt = messageTxnID(g.Key, m.Seq, u.Key), m.Seq, m.At
-	}
-	raw, err := json.Marshal(content)
-	if err != nil {
-		return fmt.Errorf("failed to marshal message for Matrix: %w", err)
-	}
-	o.Content = string(raw)
-	s.work = true
-	return s.b.own.PutOutgoing(ctx, o)
-}
-
-// unmappedMessage shows a message that has no place in the history. Nobody can acknowledge it, and should it come twice, only the
-// homeserver can tell.
-func (s *session) unmappedMessage(ctx context.Context, g *mapping.Group, u mapping.User, e *tencent.GroupMsgSent) error {
-	kind := config.UnmappedOnlineOnly
-	switch {
-	case len(e.To_Account) > 0:
-		kind = config.UnmappedDirected
-	case e.TopicId != "":
-		kind = config.UnmappedTopic
-	}
-	if !slices.Contains(s.b.cfg.Relay.Unmapped, kind) {
-		return nil
-	}
-	return s.toMatrix(ctx, g, u, e, nil)
-}
-
-// groupMsgRecalled marks messages as recalled and redacts their events.
-func (s *session) groupMsgRecalled(ctx context.Context, g *mapping.Group, seqs []receipts.MsgSeq) error {
-	recalled := make([]mapping.Message, 0, len(seqs))
-	for _, seq := range seqs {
-		if seq > maxCloudSeq {
-			continue
-		}
-		m := mapping.Message{Group: g.Key}
-		m.Seq, m.Recalled = seq, true
-		recalled = append(recalled, m)
-	}
-	changed, err := s.b.maps.PutMessages(ctx, recalled)
-	if err != nil || !slices.Contains(changed, true) {
-		return err
-	}
-	for i, m := range recalled {
-		if !changed[i] {
-			continue
-		}
-		if err = s.b.own.DropMessage(ctx, g.Key, m.Seq); err != nil { // not sent yet
-			return err
-		}
-		found, err := s.messagesOf(ctx, g.Key, m.Seq)
-		if err != nil {
-			return err
-		} else if len(found) > 0 {
-			if err = s.redact(ctx, g, found[0]); err != nil {
-				return err
-			}
-		}
-	}
-	delete(s.windows, g.Key)
-	return s.lookAgain(ctx, g.Key)
-}
-
-// redact plans that a message's event is redacted, by its sender where we can act as him, else by the bot.
-func (s *session) redact(ctx context.Context, g *mapping.Group, m mapping.Message) error {
-	if m.EventID == "" || m.RoomID != g.RoomID || !s.b.cfg.Relay.Messages {
-		return nil
-	}
-	s.work = true
-	return s.b.own.PutOutgoing(ctx, bridgedb.Outgoing{
-		TxnID: "redact_" + m.EventID, Group: g.Key, User: m.Sender, RoomID: g.RoomID, Redacts: id.EventID(m.EventID), SentAt: s.now, Due: s.now,
-	})
 }

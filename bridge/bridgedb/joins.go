@@ -43,18 +43,20 @@ func (s *Store) JoinOf(ctx context.Context, group receipts.GroupKey, user receip
 	return j, nil
 }
 
-// JoinsOf lists the accounts that have, or had, a place in a group.
+// JoinsOf lists the accounts that have, or should have, a place in a group.
 func (s *Store) JoinsOf(ctx context.Context, group receipts.GroupKey) ([]Join, error) {
-	return s.joins(ctx, "WHERE group_key=$1 ORDER BY user_key", group)
+	return s.joins(ctx, "FROM tim_join WHERE group_key=$1 ORDER BY user_key", group)
 }
 
-// DueJoins lists what is due by now, the longest due first.
-func (s *Store) DueJoins(ctx context.Context, now time.Time, limit int) ([]Join, error) {
-	return s.joins(ctx, "WHERE due <= $1 ORDER BY due, group_key, user_key LIMIT $2", now.UnixMilli(), limit)
+// DueJoins lists what is due by now, the longest due first, of each group at most perGroup: a large one keeps no other waiting.
+func (s *Store) DueJoins(ctx context.Context, now time.Time, perGroup, limit int) ([]Join, error) {
+	return s.joins(ctx, `FROM (
+		SELECT *, ROW_NUMBER() OVER (PARTITION BY group_key ORDER BY due, user_key) AS place FROM tim_join WHERE due <= $1
+	) AS first WHERE place <= $2 ORDER BY due, group_key, user_key LIMIT $3`, now.UnixMilli(), perGroup, limit)
 }
 
-func (s *Store) joins(ctx context.Context, where string, args ...any) ([]Join, error) {
-	list, err := dbutil.ConvertRowFn[Join](scanJoin).NewRowIter(s.db.Query(ctx, "SELECT "+joinColumns+" FROM tim_join "+where, args...)).AsList()
+func (s *Store) joins(ctx context.Context, from string, args ...any) ([]Join, error) {
+	list, err := dbutil.ConvertRowFn[Join](scanJoin).NewRowIter(s.db.Query(ctx, "SELECT "+joinColumns+" "+from, args...)).AsList()
 	if err != nil {
 		return nil, fmt.Errorf("failed to list places in groups: %w", err)
 	}
@@ -66,8 +68,14 @@ func (s *Store) NextJoin(ctx context.Context) (next time.Time, ok bool, err erro
 	return s.nextDue(ctx, "SELECT MIN(due) FROM tim_join WHERE due IS NOT NULL")
 }
 
-// PutJoin writes a place as it is now.
+// PutJoin writes a place as it is now; one that is neither wanted nor taken is none.
 func (s *Store) PutJoin(ctx context.Context, j Join) error {
+	if !j.Wanted && !j.Joined {
+		if _, err := s.db.Exec(ctx, "DELETE FROM tim_join WHERE group_key=$1 AND user_key=$2", j.Group, j.User); err != nil {
+			return fmt.Errorf("failed to drop place in group: %w", err)
+		}
+		return nil
+	}
 	var due *int64
 	if !j.Due.IsZero() {
 		ms := j.Due.UnixMilli()

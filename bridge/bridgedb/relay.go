@@ -80,9 +80,9 @@ func (s *Store) NextRelay(ctx context.Context) (next time.Time, ok bool, err err
 	return s.nextDue(ctx, "SELECT MIN(due) FROM tim_relay r WHERE "+nextOfSender)
 }
 
-// RelayByRandom finds the message that a sender has under way in a group under this MsgRandom.
-func (s *Store) RelayByRandom(ctx context.Context, group receipts.GroupKey, user receipts.UserKey, random uint32) (Relay, bool, error) {
-	return s.relay(ctx, "group_key=$1 AND user_key=$2 AND random=$3 AND tried AND kind=$4", group, user, random, RelaySend)
+// RelayByRandom finds the message that is under way in a group under this MsgRandom.
+func (s *Store) RelayByRandom(ctx context.Context, group receipts.GroupKey, random uint32) (Relay, bool, error) {
+	return s.relay(ctx, "group_key=$1 AND random=$2 AND tried AND kind=$3", group, random, RelaySend)
 }
 
 // RelayOf finds what an event has under way.

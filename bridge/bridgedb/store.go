@@ -32,6 +32,10 @@ func (s *Store) Upgrade(ctx context.Context) error {
 	return nil
 }
 
+// Schema is the database with the version table and the upgrades of this package's tables,
+// for who has to compare versions before anything is upgraded.
+func (s *Store) Schema() *dbutil.Database { return s.db }
+
 // The names under which values are kept in the state table.
 const (
 	KeySyncToken   = "sync_token"   // where the bot's /sync goes on
@@ -39,7 +43,9 @@ const (
 	KeyCursorFloor = "cursor_floor" // cursors at or below it have been dropped
 	KeyBackend     = "backend"      // up to which cursor the app's backend has been told
 	KeyCaughtUp    = "caught_up_"   // and a group's key: up to which seq its history has been looked through
+	KeyProfile     = "profile_"     // and a ghost's key: the profile at Tencent that it was last given, as JSON
 	KeyWebhook     = "webhook"      // when the last webhook of a linked group came, in ms; behind by a minute at most
+	KeyTried       = "tried"        // when it was last tried whether the database can be written, in ms
 	KeyImported    = "imported"     // "yes" while an import has not been gone through
 	KeyProbeRoom   = "probe_room"   // the bot's own room for `timbridge check`
 	KeyProbeEvent  = "probe_event"  // the last probe event that came back in a transaction

@@ -54,6 +54,7 @@ type AppService struct {
 	// Hostname and Port are where timbridge listens for the homeserver.
 	Hostname string `yaml:"hostname"`
 	Port     uint16 `yaml:"port"`
+	TLS      TLS    `yaml:"tls"`
 	// ID names this application service at the homeserver.
 	ID  string `yaml:"id"`
 	Bot Bot    `yaml:"bot"`
@@ -66,6 +67,18 @@ type AppService struct {
 	ASToken Secret `yaml:"as_token"`
 	HSToken Secret `yaml:"hs_token"`
 }
+
+// TLS makes a listener speak HTTPS only; both files or neither.
+type TLS struct {
+	// Cert is the file with the certificate and those between it and its
+	// authority, Key that with its private key; PEM. They are read again when
+	// they change.
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// On tells whether the listener speaks HTTPS.
+func (t TLS) On() bool { return t.Cert != "" }
 
 // Bot is the Matrix user that joins the bridged rooms. It is not the
 // sender_localpart of the registration, because Synapse refuses /sync to that.
@@ -187,6 +200,7 @@ type Webhook struct {
 	// Hostname and Port are where we listen for webhooks, at any path.
 	Hostname string `yaml:"hostname"`
 	Port     uint16 `yaml:"port"`
+	TLS      TLS    `yaml:"tls"`
 	// Token is that of Tencent's console, BearerToken one of the app's backend; a
 	// webhook must show one of those that are set.
 	Token       Secret `yaml:"token"`
@@ -256,6 +270,7 @@ type V2TIM struct {
 	// Hostname and Port are where the API listens.
 	Hostname string `yaml:"hostname"`
 	Port     uint16 `yaml:"port"`
+	TLS      TLS    `yaml:"tls"`
 	// MaxIDs is the largest number of message IDs in one call (6017 beyond).
 	MaxIDs int `yaml:"max_ids"`
 	// MaxBody is the largest request body in bytes.
@@ -279,12 +294,15 @@ type V2TIM struct {
 	CallbackToken Secret `yaml:"callback_token"`
 }
 
-// RateLimit is a token bucket for each user.
+// RateLimit is a token bucket for each user, and one for each address.
 type RateLimit struct {
 	// PerSecond is the steady rate of calls; 0 = no limit.
 	PerSecond float64 `yaml:"per_second"`
 	// Burst is how many calls may come at once.
 	Burst int `yaml:"burst"`
+	// BadSignatures is how many wrong UserSigs may come from one address in a minute
+	// (70050 beyond); 0 = no limit.
+	BadSignatures int `yaml:"bad_signatures"`
 }
 
 // Mapping says how messages and events find each other.
@@ -316,6 +334,9 @@ type Bridge struct {
 	EventWait time.Duration `yaml:"event_wait"`
 	// StopTimeout bounds a clean stop.
 	StopTimeout time.Duration `yaml:"stop_timeout"`
+	// MaxConnections bounds the connections of each listener; WebSockets have
+	// V2TIM.MaxConnections instead.
+	MaxConnections int `yaml:"max_connections"`
 	// CommandPrefix begins messages in a room that are meant for us.
 	CommandPrefix string `yaml:"command_prefix"`
 	// MayLink are patterns of the MXIDs who may link a room with a group by a command,

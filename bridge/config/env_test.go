@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,4 +102,30 @@ func TestEnvironmentIsNotSaved(t *testing.T) {
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.NotContains(t, string(text), "from-env")
+}
+
+// FuzzEnviron sets any variable to any value: it is taken or complained about, and the complaint holds no secret.
+func FuzzEnviron(f *testing.F) {
+	for _, name := range []string{"TENCENT__SECRET_KEY", "APPSERVICE__PORT", "BRIDGE__MAY_LINK", "DOUBLE_PUPPET__SECRETS", "V2TIM__RATE_LIMIT__BURST", "X", "__", "A__B__C", "LOGGING", "BRIDGE__STOP_TIMEOUT"} {
+		for _, value := range []string{"", "x", "7", "7d", "a,b", "{a: b}", "*a", "[", "true", "\n", "- a"} {
+			f.Add(name, value)
+		}
+	}
+	f.Fuzz(func(t *testing.T, name, value string) {
+		if strings.HasSuffix(name, fileSuffix) { // no files of this machine
+			return
+		}
+		set := func(name, value string) error {
+			cfg, err := Default()
+			require.NoError(t, err)
+			err = applyEnviron(cfg, []string{"TIMBRIDGE_" + name + "=" + value}, &findings{})
+			_ = cfg.Validate()
+			return err
+		}
+		_ = set(name, value)
+		const secret = "hunter2-hunter2"
+		if err := set("TENCENT__SECRET_KEY", secret+value); err != nil {
+			require.NotContains(t, err.Error(), secret)
+		}
+	})
 }

@@ -31,7 +31,7 @@ const (
 const (
 	exampleAddress = "http://example.localhost:8008"
 	exampleDomain  = "example.com"
-	exampleToken   = "This value is generated when generating the registration"
+	exampleToken   = "This value is generated when generating the registration" // #nosec G101 -- it says that there is none yet
 )
 
 // Validate checks the given parts, or everything if none is given. The error is
@@ -87,6 +87,7 @@ func (c *Config) checkRegistration(found *findings) {
 	as := c.AppService
 	checkURL(found, "appservice.address", as.Address)
 	checkListen(found, "appservice", as.Hostname, as.Port)
+	checkTLS(found, "appservice.tls", as.TLS)
 	if !regexp.MustCompile(`^[A-Za-z0-9._~-]+$`).MatchString(as.ID) {
 		found.problem("appservice.id", "%q will not do: use letters, digits, - and _", as.ID)
 	}
@@ -161,6 +162,16 @@ func checkListen(found *findings, section, hostname string, port uint16) {
 	}
 	if strings.ContainsAny(hostname, "/ ") || strings.Contains(hostname, "://") {
 		found.problem(section+".hostname", "%q is not a host: give a name or an IP address, for instance 127.0.0.1 or 0.0.0.0", hostname)
+	}
+}
+
+// checkTLS wants both files or neither. Whether they can be read is for the start to see.
+func checkTLS(found *findings, section string, t TLS) {
+	switch {
+	case t.Cert == "" && t.Key != "":
+		found.problem(section+".cert", "is not set, but key is: give both files, or neither")
+	case t.Cert != "" && t.Key == "":
+		found.problem(section+".key", "is not set, but cert is: give both files, or neither")
 	}
 }
 

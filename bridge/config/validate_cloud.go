@@ -62,6 +62,7 @@ func (c *Config) checkCloud(found *findings) {
 func (c *Config) checkWebhook(found *findings) {
 	w := c.Tencent.Webhook
 	checkListen(found, "tencent.webhook", w.Hostname, w.Port)
+	checkTLS(found, "tencent.webhook.tls", w.TLS)
 	if w.Port != 0 && (w.Port == c.AppService.Port || w.Port == c.V2TIM.Port) {
 		found.problem("tencent.webhook.port", "is that of another listener: choose another one")
 	}

@@ -95,6 +95,7 @@ func (c *Config) checkTencent(found *findings) {
 func (c *Config) checkV2TIM(found *findings) {
 	v := c.V2TIM
 	checkListen(found, "v2tim", v.Hostname, v.Port)
+	checkTLS(found, "v2tim.tls", v.TLS)
 	if v.Port != 0 && v.Port == c.AppService.Port && (v.Hostname == c.AppService.Hostname || isWildcard(v.Hostname) || isWildcard(c.AppService.Hostname)) {
 		found.problem("v2tim.port", "is the same as appservice.port: two listeners cannot share one, choose another")
 	}
@@ -113,6 +114,9 @@ func (c *Config) checkV2TIM(found *findings) {
 	}
 	if v.RateLimit.PerSecond < 0 {
 		found.problem("v2tim.rate_limit.per_second", "cannot be negative (0 = no limit)")
+	}
+	if v.RateLimit.BadSignatures < 0 {
+		found.problem("v2tim.rate_limit.bad_signatures", "cannot be negative")
 	}
 	if v.RateLimit.PerSecond > 0 && v.RateLimit.Burst < 1 {
 		found.problem("v2tim.rate_limit.burst", "has to be 1 or more, or no call is ever allowed")
@@ -167,6 +171,9 @@ func (c *Config) checkRules(found *findings) {
 		if item.value < item.least {
 			found.problem(item.key, "has to be %s or more", item.least)
 		}
+	}
+	if c.Bridge.MaxConnections < 10 || c.Bridge.MaxConnections > 1_000_000 {
+		found.problem("bridge.max_connections", "has to be from 10 to 1000000")
 	}
 	if c.Receipts.Window < 1 || c.Receipts.Window > 10000 {
 		found.problem("receipts.window", "has to be from 1 to 10000")

@@ -236,3 +236,18 @@ func TestSlowQueriesAreLoggedWithoutArguments(t *testing.T) {
 	require.Contains(t, out.String(), `"query":"SELECT 1"`)
 	require.NotContains(t, out.String(), "secret text")
 }
+
+// FuzzParseURI reads any database.uri: what is taken names a file by an absolute path, and never one in memory.
+func FuzzParseURI(f *testing.F) {
+	for _, uri := range []string{"timbridge.db", "file:timbridge.db", "file:///x/y.db?_txlock=immediate", "file://localhost/x", "file://host/x", "file:%zz", ":memory:", "file::memory:?cache=shared", "file:x?mode=memory", "x\x00y", "file:a?_pragma=cache_size(-20000)", "?", "file:?a=b"} {
+		f.Add(uri)
+	}
+	f.Fuzz(func(t *testing.T, uri string) {
+		at, err := parseURI(uri)
+		if err != nil {
+			return
+		}
+		require.True(t, filepath.IsAbs(at.path), at.path)
+		require.NotContains(t, at.path, "\x00")
+	})
+}

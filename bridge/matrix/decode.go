@@ -54,7 +54,11 @@ func (o object) list(key string) (elements []json.RawMessage, there, ok bool) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, false, true
 	}
-	return elements, true, json.Unmarshal(raw, &elements) == nil
+	err := json.Unmarshal(raw, &elements)
+	if tooDeep(err) {
+		elements, err = splitArray(raw)
+	}
+	return elements, true, err == nil
 }
 
 // maxID is the length limit of ids, event types and state keys in bytes, see
@@ -84,6 +88,11 @@ func parseEvent(raw []byte) (ev Event, err error) {
 	if err != nil {
 		return ev, err
 	}
+	return obj.event()
+}
+
+// event reads an object as a room event.
+func (obj object) event() (ev Event, err error) {
 	eventID, _ := obj.str("event_id")
 	if !validID(eventID, '$') {
 		return ev, errBadEventID

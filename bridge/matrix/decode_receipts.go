@@ -93,6 +93,9 @@ type transaction struct {
 // one, with the same content, so that only one of them is read.
 func parseTransaction(body []byte, drop dropFunc) (txn transaction, err error) {
 	obj, err := parseObject(body)
+	if tooDeep(err) {
+		obj, err = splitObject(body)
+	}
 	if err != nil {
 		return txn, err
 	}
@@ -142,8 +145,37 @@ func appendPushed(dst []Receipt, raw json.RawMessage, drop dropFunc) []Receipt {
 
 // syncResponse is what the bridge takes out of a /sync response.
 type syncResponse struct {
-	nextBatch string
-	receipts  []Receipt
+	nextBatch  string
+	redactions []Event
+	receipts   []Receipt
+}
+
+// redactions appends what was redacted in a room, by what /sync says of it.
+func (obj object) redactions(dst []Event, room string, drop dropFunc) []Event {
+	events, _, ok := obj.child("timeline").list("events")
+	if !ok {
+		drop("timeline of a room", errBadContent)
+	}
+	roomID, err := json.Marshal(room)
+	if err != nil {
+		return dst
+	}
+	for _, raw := range events {
+		ev, err := parseObject(raw)
+		if err != nil {
+			drop("event", err)
+			continue
+		}
+		ev["room_id"] = roomID // /sync leaves it out
+		switch redaction, err := ev.event(); {
+		case redaction.Type != "m.room.redaction":
+		case err != nil:
+			drop("event", err)
+		default:
+			dst = append(dst, redaction)
+		}
+	}
+	return dst
 }
 
 // parseSync decodes a /sync response. The error tells whether it is no such thing at all.
@@ -159,6 +191,7 @@ func parseSync(body []byte, drop dropFunc) (resp syncResponse, err error) {
 	resp.nextBatch = next
 	joined := obj.child("rooms").child("join")
 	for _, room := range slices.Sorted(maps.Keys(joined)) {
+		resp.redactions = joined.child(room).redactions(resp.redactions, room, drop)
 		events, _, ok := joined.child(room).child("ephemeral").list("events")
 		if !ok {
 			drop("ephemeral events of a room", errBadContent)

@@ -25,6 +25,7 @@ type recorder struct {
 	events       []Event
 	pushed       []Receipt
 	synced       []Receipt
+	redactions   []Event
 	token        string
 	tokens       int
 	// before runs at the beginning of each call; an error or a panic is that call's outcome.
@@ -65,7 +66,7 @@ func (r *recorder) HandleTransaction(_ context.Context, events []Event, receipts
 	return nil
 }
 
-func (r *recorder) HandleSync(_ context.Context, nextBatch string, receipts []Receipt) error {
+func (r *recorder) HandleSync(_ context.Context, nextBatch string, redactions []Event, receipts []Receipt) error {
 	if err := r.enter("sync"); err != nil {
 		return err
 	}
@@ -74,6 +75,7 @@ func (r *recorder) HandleSync(_ context.Context, nextBatch string, receipts []Re
 	r.token = nextBatch
 	r.tokens++
 	r.synced = append(r.synced, receipts...)
+	r.redactions = append(r.redactions, redactions...)
 	return nil
 }
 

@@ -99,3 +99,31 @@ func TestPrivilegedCreators(t *testing.T) {
 		require.Equal(t, want, privilegedCreators(version), version)
 	}
 }
+
+// FuzzLevel reads any power levels: what makes no sense is not allowed, and nothing breaks.
+func FuzzLevel(f *testing.F) {
+	for _, levels := range []string{
+		`{}`, `{"users":{"@a:x":100},"events":{"com.tencent.im.bridge":50}}`, `{"users":{"@a:x":"50"}}`, `{"users":[1]}`, `{"users_default":1e3}`, `{"state_default":null}`,
+		`{"users":{"@a:x":9223372036854775808}}`, `{"users":{"@a:x":" 7"}}`,
+	} {
+		f.Add([]byte(levels), "@a:x")
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, user string) {
+		levels, err := parseObject(raw)
+		if err != nil {
+			return
+		}
+		users := levels.child("users")
+		value, ok := level(users, user, levels, "users_default", 0)
+		_, named := users[user]
+		_, general := levels["users_default"]
+		if !named && !general {
+			require.True(t, ok)
+			require.Zero(t, value)
+		}
+		if !ok {
+			require.True(t, named || general, "only what is there can be wrong")
+		}
+		level(levels.child("events"), ConfigEventType, levels, "state_default", 50)
+	})
+}

@@ -19,10 +19,10 @@ const (
 	// maxSync bounds a /sync response. The first one holds every receipt of every room, of some 100
 	// bytes each.
 	maxSync = 128 << 20
-	// syncFilter asks for receipts alone. The two forms of "nothing" are because "types":[] is not
-	// understood alike everywhere.
+	// syncFilter asks for receipts, and for redactions because Dendrite 0.15.2 pushes none. The two forms
+	// of "nothing" are because "types":[] is not understood alike everywhere.
 	syncFilter = `{"presence":{"types":[],"not_types":["*"]},"account_data":{"types":[],"not_types":["*"]},` +
-		`"room":{"timeline":{"limit":1,"types":[],"not_types":["*"]},` +
+		`"room":{"timeline":{"limit":100,"types":["m.room.redaction"]},` +
 		`"state":{"types":[],"not_types":["*"],"lazy_load_members":true},` +
 		`"account_data":{"types":[],"not_types":["*"]},"ephemeral":{"types":["m.receipt"]}}}`
 	// maxIdlePause bounds the pause after long polls that returned at once with nothing in them, as
@@ -150,7 +150,7 @@ func (l *syncLoop) syncToken(ctx context.Context) (token string, err error) {
 
 func (l *syncLoop) handleSync(ctx context.Context, resp syncResponse) (err error) {
 	defer recovered(ctx, &err)
-	return l.intake.HandleSync(ctx, resp.nextBatch, resp.receipts)
+	return l.intake.HandleSync(ctx, resp.nextBatch, resp.redactions, resp.receipts)
 }
 
 func (l *syncLoop) readSync(ctx context.Context, timeout time.Duration) (syncResponse, error) {

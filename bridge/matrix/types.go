@@ -74,8 +74,9 @@ type Intake interface {
 	// An error means that nothing is sure to be stored: the homeserver gets a 500 and tries again.
 	// The same events may come any number of times, under the same transaction id or others.
 	HandleTransaction(ctx context.Context, events []Event, receipts []Receipt) error
-	// HandleSync merges receipts and stores nextBatch, in one commit.
-	HandleSync(ctx context.Context, nextBatch string, receipts []Receipt) error
+	// HandleSync merges redactions and receipts and stores nextBatch, in one commit. Redactions come in
+	// transactions too, where the homeserver pushes them.
+	HandleSync(ctx context.Context, nextBatch string, redactions []Event, receipts []Receipt) error
 	// SyncToken returns what HandleSync stored last, "" if nothing yet.
 	SyncToken(ctx context.Context) (string, error)
 }

@@ -1,7 +1,9 @@
 package v2tim
 
 import (
+	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"time"
@@ -36,12 +38,43 @@ func (s *Server) authenticate(r *http.Request, f frame) (caller string, expires 
 		return "", time.Time{}, refuse(receipts.CodeSDKNotLoggedIn, "not logged in: identifier or usersig is missing")
 	}
 	if expires, err = s.verifier.verify(caller, sig, s.cfg.Now()); err != nil {
-		return "", time.Time{}, err
+		return "", time.Time{}, s.badSignature(r, err)
 	}
 	if !plausibleIdentifier(caller) {
 		return "", time.Time{}, refuse(receipts.CodeUserSigWrongUser, "the identifier is no user ID")
 	}
 	return caller, expires, nil
+}
+
+// badSignature bounds what wrong signatures from one address can cost: beyond
+// Config.SigFailures a minute they get 70050 in place of what is wrong with them,
+// and their connection is closed. A right signature is never kept waiting, nor one
+// that was right once (70001): behind one address may be a whole mobile network, or
+// our own reverse proxy, and guessing a signature is hopeless anyway.
+func (s *Server) badSignature(r *http.Request, err error) error {
+	var coded *receipts.Error
+	if errors.As(err, &coded) && coded.Code == receipts.CodeUserSigExpired {
+		return err
+	}
+	if !s.failures.allow(addressOf(r), s.cfg.Now()) {
+		return refuse(receipts.CodeUserSigBlocked, "too many bad signatures, wait a minute")
+	}
+	return err
+}
+
+// addressOf is where a request comes from, as far as addresses are handed out: of
+// IPv6 everybody has at least 64 bits to himself.
+func addressOf(r *http.Request) string {
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	addr := remote.Addr().Unmap().WithZone("")
+	if addr.Is6() {
+		prefix, _ := addr.Prefix(64) // cannot fail
+		return prefix.String()
+	}
+	return addr.String()
 }
 
 // readQuery parses a query. What names the caller must be there once at most:

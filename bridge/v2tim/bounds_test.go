@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -205,4 +207,45 @@ func TestConfigErrors(t *testing.T) {
 	}
 	_, err := v2tim.New(good, nil, nil, nil)
 	require.Error(t, err)
+}
+
+// TestLongNames: in every field of every call, one at a time, what is far too long is refused, is not repeated in the answer, and gets
+// no further.
+func TestLongNames(t *testing.T) {
+	b := newBed(t)
+	long := strings.Repeat("x", 300)
+	harmless := []string{"text", "Reason"} // no names: text has a limit of its own, Reason goes nowhere
+	eachCall(t, func(t *testing.T, path, user, body string) {
+		b.t = t
+		// All names that any call has; those that this one does not know are left alone, as ever.
+		for _, field := range []string{"groupID", "GroupId", "From_Account", "RoomId", "UserID", "MXID", "Type", "Name", "SeqSource", "Next", "Cursor", "messageID"} {
+			var fields map[string]any
+			require.NoError(t, json.Unmarshal([]byte(body), &fields))
+			_, there := fields[field]
+			fields[field] = long
+			changed, err := json.Marshal(fields)
+			require.NoError(t, err)
+			r := b.ask(http.MethodPost, path, query(t, user, nil), bytes.NewReader(changed))
+			if there {
+				require.Contains(t, []int{6017, 10004}, r.code, "%s: %s", field, r.desc)
+			}
+			require.Less(t, len(r.desc), 256)
+			for _, call := range b.core.took() {
+				require.NotContains(t, call, long, "%s got through", field)
+			}
+		}
+		for from := range strings.SplitSeq(body, `"`) { // and each value in the body
+			if from == "" || strings.ContainsAny(from, `{}[]:,`) || slices.Contains(harmless, from) || !strings.Contains(body, `"`+from+`"`) || strings.Contains(body, `"`+from+`":`) {
+				continue
+			}
+			r := b.ask(http.MethodPost, path, query(t, user, nil), strings.NewReader(strings.Replace(body, `"`+from+`"`, `"`+long+long+`"`, 1)))
+			if r.code == 0 { // a text may be as long
+				require.Contains(t, body, `"text":"`+from+`"`)
+				b.core.took()
+				continue
+			}
+			require.Less(t, len(r.desc), 256, from)
+			require.Empty(t, b.core.took(), from)
+		}
+	})
 }

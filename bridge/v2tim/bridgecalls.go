@@ -30,12 +30,28 @@ func (s *Server) bridgeCommands() map[string]command {
 	}
 }
 
-// need refuses a call in which a required string is missing; it takes names and
-// values in turn.
+// maxName bounds every ID and name in bytes. Matrix's have 255 at most, Tencent's
+// less (contract-tencent.md section 5): what is longer is none, and answers shall
+// not repeat it.
+const maxName = 255
+
+// need refuses a call in which a required string is missing or too long; it takes
+// names and values in turn.
 func need(pairs ...string) error {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] == "" {
 			return invalid(frameServer, pairs[i]+" is missing")
+		}
+	}
+	return bound(pairs...)
+}
+
+// bound refuses a call in which a string is too long; it takes names and values in
+// turn.
+func bound(pairs ...string) error {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if len(pairs[i+1]) > maxName {
+			return invalid(frameServer, fmt.Sprintf("%s has more than %d bytes", pairs[i], maxName))
 		}
 	}
 	return nil
@@ -50,8 +66,8 @@ func checkAccounts(list []MemberAccount, least, most int) error {
 		return invalid(frameServer, "MemberList is missing")
 	}
 	for _, m := range list {
-		if m.Member_Account == "" {
-			return invalid(frameServer, "a Member_Account is missing")
+		if err := need("Member_Account", m.Member_Account); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -113,6 +129,9 @@ func (s *Server) mapGroup(ctx context.Context, req MapGroupRequest) (any, error)
 	if err := need("GroupId", req.GroupId, "RoomId", req.RoomId); err != nil {
 		return nil, err
 	}
+	if err := bound("Type", req.Type, "Name", req.Name, "SeqSource", req.SeqSource); err != nil {
+		return nil, err
+	}
 	if err := checkAccounts(req.MemberList, 0, MaxAddMembers); err != nil {
 		return nil, err
 	}
@@ -141,6 +160,9 @@ func (s *Server) mapMessages(ctx context.Context, req MapMessagesRequest) (any, 
 		if err := need("EventId", m.EventId); err != nil {
 			return nil, err
 		}
+		if err := bound("MsgId", m.MsgId, "From_Account", m.From_Account); err != nil {
+			return nil, err
+		}
 		if m.MsgSeq != 0 && !validSeq(uint64(m.MsgSeq)) {
 			return nil, invalid(frameServer, "a MsgSeq is out of range")
 		}
@@ -163,6 +185,9 @@ func (s *Server) unlinkUser(ctx context.Context, req UnlinkUserRequest) (any, er
 }
 
 func (s *Server) getGroups(ctx context.Context, req GetGroupsRequest) (any, error) {
+	if err := bound("Next", req.Next); err != nil {
+		return nil, err
+	}
 	if err := page(&req.Limit, "Limit", MaxGroupsPage, MaxGroupsPage); err != nil {
 		return nil, err
 	}

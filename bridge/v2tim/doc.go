@@ -41,13 +41,14 @@
 //	       printable ASCII bytes)
 //	70014  usersig is of another sdkappid
 //	70001  usersig has expired
+//	70050  in place of 70003 to 70014: too many of them came from this address
 //	60010  server API: the identifier is not an administrator
 //	10003  unknown command
 //	7013   receipt calls: denied by X-TIM-Platform or X-TIM-SDK-Version; events where
 //	       there are none
+//	7008   v2tim: too many calls, or too many listeners, of this user
 //	60003  the body is too large or not JSON
 //	60008  the body did not arrive in time
-//	7008   v2tim: too many calls, or too many listeners, of this user
 //	60022  events: too many listeners in all, or the server is stopping
 //	6017   v2tim: a value is of the wrong type, missing, or out of range
 //	10004  server API: the same

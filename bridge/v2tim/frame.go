@@ -26,6 +26,10 @@ const (
 // see a reset instead of its answer.
 const maxDrain = 16 << 20
 
+// maxDrains bounds how many clients are given that at a time; it is a courtesy, and
+// a flood shall not live on it.
+const maxDrains = 64
+
 // refuse makes an error that is answered with its code and text.
 func refuse(code receipts.Code, desc string) error {
 	return &receipts.Error{Code: code, Desc: desc}
@@ -34,8 +38,11 @@ func refuse(code receipts.Code, desc string) error {
 // answer writes the one answer of a request: result where err is nil, else the
 // code of err. Only a [*receipts.Error] shows its text.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, f frame, result any, err error) {
-	var coded *receipts.Error
-	if !errors.As(err, &coded) || coded.Code != receipts.CodeRequestTimeout {
+	switch codeOf(err) {
+	case receipts.CodeRequestTimeout:
+	case receipts.CodeUserSigBlocked:
+		w.Header().Set("Connection", "close")
+	default:
 		s.drain(w, r)
 	}
 	body, err := encode(f, result, err)
@@ -46,9 +53,19 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, f frame, result 
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff") // answers repeat what callers wrote
 	if _, err = w.Write(body); err != nil {
 		zerolog.Ctx(r.Context()).Debug().Err(err).Msg("Failed to write answer")
 	}
+}
+
+// codeOf is the code of an error; 0 if it has none.
+func codeOf(err error) receipts.Code {
+	var coded *receipts.Error
+	if errors.As(err, &coded) {
+		return coded.Code
+	}
+	return receipts.CodeOK
 }
 
 // encode renders an answer in its frame.
@@ -134,9 +151,17 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 func errBodyTooLarge() error { return refuse(receipts.CodeJSONParseFailed, "the body is too large") }
 
 // drain takes in the rest of an unwanted body within its bounds. A client that
-// asked first whether to send (Expect: 100-continue) is answered at once.
+// asked first whether to send (Expect: 100-continue) is answered at once, and so is
+// everybody while there are many: who is still sending then may see a reset.
 func (s *Server) drain(w http.ResponseWriter, r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody || r.Header.Get("Expect") != "" {
+		return
+	}
+	select {
+	case s.drains <- struct{}{}:
+		defer func() { <-s.drains }()
+	default:
+		w.Header().Set("Connection", "close")
 		return
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout))

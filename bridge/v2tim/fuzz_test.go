@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -73,6 +74,35 @@ func FuzzQuery(f *testing.F) {
 		}
 		if !slices.Contains(known, code) {
 			t.Fatalf("code %d is not in the table", code)
+		}
+	})
+}
+
+// FuzzClientHints sends any hints: they let a client in or keep it out, and a version is never below itself.
+func FuzzClientHints(f *testing.F) {
+	for _, v := range []string{"3.9.3", "3.9.3+2", "4", "", "3.9.2", "x", "1.2.3.4.5.6.7.8.9", "18446744073709551616", "3..9", "-1"} {
+		f.Add(v, "Web", "3.9.3")
+		f.Add("3.9.3", v, v)
+	}
+	f.Fuzz(func(t *testing.T, version, platform, minimum string) {
+		s, err := v2tim.New(v2tim.Config{SDKAppID: appID, SecretKey: secret, MinSDKVersion: minimum, DenyPlatforms: []string{"web"}}, idle{}, nil, nil)
+		if err != nil {
+			return
+		}
+		ask := func(version string) int {
+			req := httptest.NewRequest(http.MethodPost, "/v4/v2tim/sendMessageReadReceipts?"+query(t, "alice", nil), bytes.NewReader([]byte(`{"messageIDList":["m"]}`)))
+			req.Header["X-Tim-Sdk-Version"], req.Header["X-Tim-Platform"] = []string{version}, []string{platform}
+			w := httptest.NewRecorder()
+			s.Handler().ServeHTTP(w, req)
+			return parseReply(t, true, w.Body.Bytes()).code
+		}
+		denied := ask("") == 7013 // for the platform
+		require.Equal(t, strings.EqualFold(platform, "web"), denied)
+		if code := ask(version); code != 0 && code != 7013 {
+			t.Fatalf("code %d", code)
+		}
+		if !denied && minimum != "" {
+			require.Zero(t, ask(minimum))
 		}
 	})
 }

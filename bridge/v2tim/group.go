@@ -55,8 +55,8 @@ func (s *Server) receiptCommands() map[string]command {
 }
 
 func (s *Server) groupMsgReceipt(ctx context.Context, _ string, req groupMsgReceiptRequest) (any, error) {
-	if req.From_Account == "" {
-		return nil, invalid(frameServer, "From_Account is missing")
+	if err := need("From_Account", req.From_Account); err != nil {
+		return nil, err
 	}
 	seqs, err := checkSeqs(req, MaxAckSeqs)
 	if err != nil {
@@ -81,10 +81,10 @@ func (s *Server) getGroupMsgReceipt(ctx context.Context, _ string, req groupMsgR
 
 // checkSeqs returns the seqs without repetition, in the order asked.
 func checkSeqs(req groupMsgReceiptRequest, most int) ([]uint64, error) {
-	switch n := len(req.MsgSeqList); {
-	case req.GroupId == "":
-		return nil, invalid(frameServer, "GroupId is missing")
-	case n == 0 || n > most:
+	if err := need("GroupId", req.GroupId); err != nil {
+		return nil, err
+	}
+	if n := len(req.MsgSeqList); n == 0 || n > most {
 		return nil, invalid(frameServer, fmt.Sprintf("MsgSeqList has 1 to %d items", most))
 	}
 	seen := make(map[uint64]bool, len(req.MsgSeqList))
@@ -110,9 +110,12 @@ func (s *Server) getGroupMsgReceiptDetail(ctx context.Context, _ string, req rec
 	if req.Count != nil {
 		count = *req.Count
 	}
+	if err := need("GroupId", req.GroupId); err != nil {
+		return nil, err
+	}
 	switch {
-	case req.GroupId == "":
-		return nil, invalid(frameServer, "GroupId is missing")
+	case len(req.Cursor) > maxCursor:
+		return nil, invalid(frameServer, "Cursor is none that this call has returned")
 	case !validSeq(uint64(req.MsgSeq)):
 		return nil, invalid(frameServer, "MsgSeq is missing or out of range")
 	case req.Filter != FilterRead && req.Filter != FilterUnread:

@@ -119,8 +119,8 @@ func (s *Server) sendMessage(ctx context.Context, caller string, req sendMessage
 		NeedReadReceipt: bool(req.NeedReadReceipt), OnlineUserOnly: bool(req.OnlineUserOnly),
 	}
 	switch {
-	case req.GroupID == "":
-		return nil, invalid(frameSDK, "groupID is missing")
+	case req.GroupID == "" || len(req.GroupID) > maxName:
+		return nil, invalid(frameSDK, fmt.Sprintf("groupID has 1 to %d bytes", maxName))
 	case (req.Text == "") == (req.CustomData == ""):
 		return nil, invalid(frameSDK, "a message has either text or customData")
 	case len(req.Text) > s.cfg.MaxMessage || len(req.CustomData) > s.cfg.MaxMessage:

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +36,8 @@ type Server struct {
 	admins   map[string]bool
 	verifier *userSigVerifier
 	limiter  *limiter
+	failures *limiter      // of signatures, by address
+	drains   chan struct{} // slots for taking in what nobody wants
 	hints    hints
 	commands map[string]command // by "service/command"
 	conns    *connections
@@ -62,6 +66,8 @@ func New(cfg Config, service Service, admin Admin, events Events) (*Server, erro
 		admins:   make(map[string]bool, len(cfg.Admins)),
 		verifier: &userSigVerifier{sdkAppID: cfg.SDKAppID, secret: []byte(cfg.SecretKey)},
 		limiter:  newLimiter(cfg.RatePerSecond, cfg.RateBurst),
+		failures: newLimiter(float64(cfg.SigFailures)/60, cfg.SigFailures),
+		drains:   make(chan struct{}, maxDrains),
 		hints:    h,
 		conns:    newConnections(cfg.MaxConnections, cfg.MaxConnectionsPerUser),
 	}
@@ -134,6 +140,12 @@ func on[Request any](f func(ctx context.Context, caller string, req Request) (an
 		err := json.Unmarshal(body, &req)
 		return func(ctx context.Context, caller string) (any, error) { return f(ctx, caller, req) }, err
 	}}
+}
+
+// Commands lists everything that can be called, as "service/command", events among
+// them.
+func (s *Server) Commands() []string {
+	return append(slices.Sorted(maps.Keys(s.commands)), serviceSDK+"/"+commandEvents)
 }
 
 func (s *Server) allCommands() map[string]command {
@@ -211,6 +223,10 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f frame, path stri
 			return nil, err
 		}
 	}
+	// Before the body is read, so that who calls too often costs no more than that.
+	if f == frameSDK && !s.limiter.allow(caller, s.cfg.Now()) {
+		return nil, refuse(receipts.CodeAPICallFrequencyLimit, "too many calls, slow down")
+	}
 	body, err := s.readBody(w, r)
 	if err != nil {
 		return nil, err
@@ -218,9 +234,6 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, f frame, path stri
 	do, err := c.decode(body)
 	if syntax := new(json.SyntaxError); errors.As(err, &syntax) {
 		return nil, refuse(receipts.CodeJSONParseFailed, "the body is not JSON")
-	}
-	if f == frameSDK && !s.limiter.allow(caller, s.cfg.Now()) {
-		return nil, refuse(receipts.CodeAPICallFrequencyLimit, "too many calls, slow down")
 	}
 	if err != nil {
 		return nil, s.badValue(f, err)

@@ -193,6 +193,10 @@ type Config struct {
 	RatePerSecond float64
 	RateBurst     int
 
+	// SigFailures is how many bad signatures may come from one address in a minute;
+	// further ones are answered 70050, and their connections closed. 0 = no limit.
+	SigFailures int
+
 	// MinSDKVersion and DenyPlatforms enforce the client hints
 	// X-TIM-SDK-Version and X-TIM-Platform on receipt calls (7013). A client that
 	// does not say is let through: they are hints. Empty = off.

@@ -25,12 +25,19 @@ func (p *program) check(ctx context.Context, opts *options) error {
 	for _, warning := range res.Warnings {
 		fmt.Fprintf(p.stdout, "warn  %-12s %s\n", "config", warning)
 	}
-	if err = res.Config.Validate(); err != nil {
+	parts := []config.Part{} // all
+	if opts.deep {
+		parts = append(parts, config.PartDatabase, config.PartRules)
+	}
+	if err = res.Config.Validate(parts...); err != nil {
 		p.checkLine("config", false, err.Error())
 		return &codedError{code: exitInvalidConfig, err: errCheck}
 	}
 	p.checkLine("config", true, opts.configPath)
-	if !checkBridge(ctx, res.Config, p.checkLine) {
+	if opts.deep {
+		return p.deepCheck(ctx, opts, res.Config)
+	}
+	if !checkBridge(ctx, res.Config, opts.ignoreNewer, p.checkLine) {
 		return &codedError{code: exitCheck, err: errCheck}
 	}
 	return nil
@@ -48,7 +55,7 @@ func (p *program) checkLine(name string, ok bool, text string) {
 // checkBridge tries the database and the homeserver: whether it can be reached,
 // knows our token, reaches us, and pushes receipts. Beside a running timbridge
 // it looks at the database that the other one works on.
-func checkBridge(ctx context.Context, cfg *config.Config, report func(name string, ok bool, text string)) bool {
+func checkBridge(ctx context.Context, cfg *config.Config, ignoreNewer bool, report func(name string, ok bool, text string)) bool {
 	alone := true
 	db, err := database.Open(ctx, cfg.Database)
 	if errors.Is(err, database.ErrLocked) {
@@ -61,6 +68,7 @@ func checkBridge(ctx context.Context, cfg *config.Config, report func(name strin
 		return false
 	}
 	defer func() { _ = db.Close() }()
+	db.IgnoreUnsupportedDatabase = ignoreNewer
 	b, err := bridge.New(cfg, db, zerolog.Nop())
 	if err != nil {
 		report("config", false, err.Error())

@@ -23,7 +23,8 @@ const (
 	// exitDatabase: the database cannot be opened; exitDamagedDatabase: it is none.
 	exitDatabase        = 14
 	exitDamagedDatabase = 18
-	// exitStart: the bridge did not start, or stopped by itself.
+	// exitStart: the bridge did not start, or stopped by itself; with every command:
+	// a newer timbridge has written the database.
 	exitStart = 15
 	// exitDomain: -g with the domain of the example; exitRegistration: the
 	// registration cannot be written; exitSaveConfig: the config cannot.
@@ -69,8 +70,11 @@ func exitCode(err error) int {
 
 // databaseFailure gives an error of package database its exit code.
 func databaseFailure(err error) error {
-	if errors.Is(err, database.ErrDamaged) {
+	switch {
+	case errors.Is(err, database.ErrDamaged):
 		return &codedError{code: exitDamagedDatabase, err: err}
+	case errors.Is(err, database.ErrNewer):
+		return &codedError{code: exitStart, err: err}
 	}
 	return &codedError{code: exitDatabase, err: err}
 }

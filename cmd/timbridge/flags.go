@@ -19,6 +19,8 @@ type options struct {
 	generate         bool
 	example          bool
 	noUpdate         bool
+	ignoreNewer      bool
+	deep             bool
 	version          bool
 	versionJSON      bool
 	help             bool
@@ -47,7 +49,7 @@ type command struct {
 // commands lists the subcommands in the order of the help text.
 func commands() []command {
 	return []command{
-		{"check", "check", "Try config, database and homeserver, and say for each: ok, or what to do", 0, 0},
+		{"check", "check", "Try config, database and homeserver, or with --deep all that is stored", 0, 0},
 		{"link", "link GROUPID ROOM", "Join a group and a room (!id or #alias:server); a timbridge has to run", 2, 2},
 		{"unlink", "unlink GROUPID", "Part a group from its room; what was read is kept", 1, 1},
 		{"usersig", "usersig USER", "Print a UserSig for a Tencent user, for trying things out", 1, 1},
@@ -87,6 +89,8 @@ func newFlags(opts *options) *pflag.FlagSet {
 	flags.BoolVarP(&opts.generate, "generate-registration", "g", false, "Write the registration, save its tokens in the config, and quit.")
 	flags.BoolVarP(&opts.example, "generate-example-config", "e", false, "Write the example config to the path of the config, and quit.")
 	flags.BoolVarP(&opts.noUpdate, "no-update", "n", false, "Do not rewrite the config in the newest layout.")
+	flags.BoolVar(&opts.ignoreNewer, "ignore-unsupported-database", false, "Run even if a newer version has written the database. At your own risk.")
+	flags.BoolVar(&opts.deep, "deep", false, "With check: look through the whole database instead, without changing it.")
 	flags.BoolVarP(&opts.version, "version", "v", false, "Print the version and quit.")
 	flags.BoolVar(&opts.versionJSON, "version-json", false, "Print the version as JSON and quit.")
 	opts.expire = 24 * time.Hour
@@ -122,7 +126,7 @@ func parseFlags(args []string) (*options, error) {
 		return nil, err
 	}
 	opts.configNamed = flags.Changed("config")
-	for _, flag := range []struct{ name, command string }{{"expire", "usersig"}, {"listen", "sim"}, {"webhook", "sim"}, {"webhook-token", "sim"}} {
+	for _, flag := range []struct{ name, command string }{{"expire", "usersig"}, {"listen", "sim"}, {"webhook", "sim"}, {"webhook-token", "sim"}, {"deep", "check"}} {
 		if flags.Changed(flag.name) && opts.command != flag.command {
 			return nil, fmt.Errorf("--%s belongs to %s", flag.name, flag.command)
 		}

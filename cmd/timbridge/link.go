@@ -14,6 +14,7 @@ import (
 	"github.com/timbridge/timbridge/bridge/config"
 	"github.com/timbridge/timbridge/bridge/v2tim"
 	"github.com/timbridge/timbridge/bridge/v2tim/v2timtest"
+	"github.com/timbridge/timbridge/bridge/webserver"
 	"github.com/timbridge/timbridge/receipts"
 )
 
@@ -97,11 +98,20 @@ func dialAdmin(opts *options, cfg *config.Config) (*adminClient, error) {
 	if admin == "" {
 		return nil, failure(exitInvalidConfig, "%s has to be put right: tencent.admins is empty, so that nobody may call the admin API", opts.configPath)
 	}
-	client, err := v2timtest.New("http://"+localAddress(cfg.V2TIM.Hostname, cfg.V2TIM.Port), cfg.Tencent.SDKAppID, string(cfg.Tencent.SecretKey), admin)
+	transport := &http.Transport{} // no proxy: it is this machine
+	scheme := "http://"
+	if cfg.V2TIM.TLS.On() {
+		var err error
+		if transport.TLSClientConfig, err = webserver.LocalTLS(cfg.V2TIM.TLS.Cert); err != nil {
+			return nil, failure(exitInvalidConfig, "v2tim.tls: %w", err)
+		}
+		scheme = "https://"
+	}
+	client, err := v2timtest.New(scheme+localAddress(cfg.V2TIM.Hostname, cfg.V2TIM.Port), cfg.Tencent.SDKAppID, string(cfg.Tencent.SecretKey), admin)
 	if err != nil {
 		return nil, failure(exitInvalidConfig, "%w", err)
 	}
-	a := &adminClient{client: client, http: &http.Transport{}, configPath: opts.configPath} // no proxy: it is this machine
+	a := &adminClient{client: client, http: transport, configPath: opts.configPath}
 	client.HTTP = &http.Client{Transport: a.http}
 	return a, nil
 }

@@ -27,7 +27,7 @@ func (p *program) runBridge(ctx context.Context, opts *options, res *config.Resu
 		log.Info().Str("path", opts.configPath).Msg("Config rewritten in the newest layout")
 	}
 	log.Info().Str("version", programVersion().FormattedVersion).Msg("Starting timbridge")
-	if err = run(log.WithContext(ctx), res.Config); err != nil {
+	if err = run(log.WithContext(ctx), res.Config, opts.ignoreNewer); err != nil {
 		log.Err(err).Msg("Stopped")
 		return err
 	}
@@ -37,12 +37,13 @@ func (p *program) runBridge(ctx context.Context, opts *options, res *config.Resu
 
 // run starts the bridge and stops it in order when ctx ends; that is no error.
 // The logger is in ctx.
-func run(ctx context.Context, cfg *config.Config) (err error) {
+func run(ctx context.Context, cfg *config.Config, ignoreNewer bool) (err error) {
 	db, err := database.Open(ctx, cfg.Database)
 	if err != nil {
 		return databaseFailure(err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	db.IgnoreUnsupportedDatabase = ignoreNewer
 	b, err := bridge.New(cfg, db, *zerolog.Ctx(ctx))
 	if err == nil {
 		err = b.Run(ctx)

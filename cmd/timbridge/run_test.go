@@ -54,16 +54,17 @@ type runningBridge struct {
 	cmd     *exec.Cmd
 	output  *syncBuffer
 	address string
+	v2tim   string
 	exited  chan struct{}
 }
 
-func startBridge(t *testing.T, dir string) *runningBridge {
+func startBridge(t *testing.T, dir string, args ...string) *runningBridge {
 	t.Helper()
 	ports := freePorts(t, 2)
 	write(t, dir, "config.yaml", testConfig+fmt.Sprintf(
 		"appservice: {port: %d, as_token: as-%s, hs_token: hs-%s}\nv2tim: {port: %d}\nlogging: {min_level: debug, writers: [{type: stdout, format: json}]}\n",
 		ports[0], testSecret, testSecret, ports[1]))
-	b := &runningBridge{cmd: exec.Command(binary), output: &syncBuffer{}, address: fmt.Sprintf("127.0.0.1:%d", ports[0]), exited: make(chan struct{})}
+	b := &runningBridge{cmd: exec.Command(binary, args...), output: &syncBuffer{}, address: fmt.Sprintf("127.0.0.1:%d", ports[0]), v2tim: fmt.Sprintf("127.0.0.1:%d", ports[1]), exited: make(chan struct{})}
 	b.cmd.Dir, b.cmd.Env, b.cmd.Stdout, b.cmd.Stderr = dir, []string{}, b.output, b.output
 	require.NoError(t, b.cmd.Start())
 	go func() {

@@ -120,8 +120,9 @@ func isTyped(in io.Reader) bool {
 // simPlan is what sim takes from flags and config.
 type simPlan struct {
 	options tencenttest.Options
-	// webhook is where webhooks go in the end.
-	webhook string
+	// webhook is where webhooks go in the end, cert the file of the certificate
+	// shown there, if it is the bridge's own.
+	webhook, cert string
 }
 
 func newSimPlan(opts *options, cfg *config.Config) simPlan {
@@ -130,7 +131,11 @@ func newSimPlan(opts *options, cfg *config.Config) simPlan {
 		SDKAppID: t.SDKAppID, SecretKey: string(t.SecretKey), Admins: t.Admins, Edition: simEdition(t.Edition),
 	}}
 	if plan.webhook == "" {
-		plan.webhook = "http://" + localAddress(t.Webhook.Hostname, t.Webhook.Port) + "/"
+		scheme := "http://"
+		if plan.cert = t.Webhook.TLS.Cert; plan.cert != "" {
+			scheme = "https://"
+		}
+		plan.webhook = scheme + localAddress(t.Webhook.Hostname, t.Webhook.Port) + "/"
 	}
 	hook := &plan.options.Hook
 	switch {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/timbridge/timbridge/bridge/tencent/tencenttest"
+	"github.com/timbridge/timbridge/bridge/webserver"
 	"github.com/timbridge/timbridge/receipts"
 )
 
@@ -50,10 +52,16 @@ func newSimFront(listener net.Listener, plan simPlan, printer *simPrinter) (*sim
 	if err != nil {
 		return nil, fmt.Errorf("failed to read the address of sim: %w", err)
 	}
+	var protect *tls.Config
+	if plan.cert != "" {
+		if protect, err = webserver.LocalTLS(plan.cert); err != nil {
+			return nil, fmt.Errorf("tencent.webhook.tls: %w", err)
+		}
+	}
 	f := &simFront{
 		plan: plan, printer: printer, listener: listener, url: "http://" + localAddress(host, uint16(number)),
 		client: &http.Client{
-			Transport:     &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
+			Transport:     &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true, TLSClientConfig: protect},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
@@ -188,7 +196,7 @@ func (f *simFront) pass(w http.ResponseWriter, r *http.Request, target *url.URL)
 			req.Header[name] = values
 		}
 	}
-	resp, err := f.client.Do(req)
+	resp, err := f.client.Do(req) // #nosec G704 -- to where whoever runs sim said
 	if err != nil {
 		return body, nil, 0, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"go.mau.fi/util/dbutil"
 
+	"github.com/timbridge/timbridge/bridge"
 	"github.com/timbridge/timbridge/bridge/bridgedb"
 	"github.com/timbridge/timbridge/bridge/config"
 	"github.com/timbridge/timbridge/bridge/database"
@@ -32,8 +33,12 @@ func (p *program) importFile(ctx context.Context, opts *options, cfg *config.Con
 	if err != nil {
 		return databaseFailure(err)
 	}
+	db.IgnoreUnsupportedDatabase = opts.ignoreNewer
 	store, own := mappingdb.New(db), bridgedb.New(db)
-	if err = errors.Join(store.Upgrade(ctx), own.Upgrade(ctx)); err == nil {
+	if err = bridge.CheckSchema(ctx, db); err == nil {
+		err = errors.Join(store.Upgrade(ctx), own.Upgrade(ctx))
+	}
+	if err == nil {
 		// What readers have claimed or acknowledged before is looked at again when the bridge starts.
 		err = own.SetValue(ctx, bridgedb.KeyImported, "yes")
 	}
@@ -90,7 +95,7 @@ func (p *program) exportFile(ctx context.Context, opts *options, cfg *config.Con
 	if err = validate(cfg, opts.configPath, config.PartDatabase); err != nil {
 		return err
 	}
-	db, err := openForExport(ctx, cfg.Database)
+	db, err := openForExport(ctx, cfg.Database, opts.ignoreNewer)
 	if err != nil {
 		return databaseFailure(err)
 	}
@@ -118,10 +123,14 @@ func (p *program) exportFile(ctx context.Context, opts *options, cfg *config.Con
 
 // openForExport opens the database with tables of this version: a running
 // bridge has brought them up to date, and where none runs it is done here.
-func openForExport(ctx context.Context, cfg config.Database) (*dbutil.Database, error) {
+func openForExport(ctx context.Context, cfg config.Database, ignoreNewer bool) (*dbutil.Database, error) {
 	db, err := database.OpenReadOnly(ctx, cfg)
 	if err != nil {
 		return nil, err
+	}
+	db.IgnoreUnsupportedDatabase = ignoreNewer
+	if err = bridge.CheckSchema(ctx, db); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	owner, err := database.Open(ctx, cfg)
 	if errors.Is(err, database.ErrLocked) {
@@ -130,6 +139,7 @@ func openForExport(ctx context.Context, cfg config.Database) (*dbutil.Database, 
 	if closeErr := db.Close(); err != nil {
 		return nil, errors.Join(err, closeErr)
 	}
+	owner.IgnoreUnsupportedDatabase = ignoreNewer
 	if err = mappingdb.New(owner).Upgrade(ctx); err != nil {
 		return nil, errors.Join(err, owner.Close())
 	}

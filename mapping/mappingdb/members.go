@@ -303,7 +303,7 @@ func (s *Store) groupsOf(ctx context.Context, user mapping.UserKey, when string)
 		return nil, err
 	}
 	var a args
-	rows, err := s.db.Query(ctx, `SELECT group_key FROM tim_member WHERE left_seq IS NULL AND user_key IN (`+list(&a, keys)+`)`, a...)
+	rows, err := s.db.Query(ctx, `SELECT group_key FROM tim_member WHERE `+when+`user_key IN (`+list(&a, keys)+`)`, a...)
 	err = each(rows, err, func(row dbutil.Scannable) error {
 		var key mapping.GroupKey
 		err := row.Scan(&key)

@@ -54,6 +54,10 @@ func (s *Store) Upgrade(ctx context.Context) error {
 	return nil
 }
 
+// Schema is the database with the version table and the upgrades of this package's
+// tables, for who has to compare versions before anything is upgraded.
+func (s *Store) Schema() *dbutil.Database { return s.db }
+
 // each calls fn for every row.
 func each(rows dbutil.Rows, err error, fn func(row dbutil.Scannable) error) error {
 	if err != nil {

@@ -7,6 +7,10 @@
 // of the same database (dbutil's DoTxn), every method joins it. Calls take batches,
 // because this is the path that every receipt goes.
 //
+// A row that cannot be read (its sets carry checksums) stands in no other's way:
+// it is among the results, with Row.Damage saying what is wrong, and is not written
+// over. What to do about it is for the caller to say.
+//
 // The SQL is what SQLite and PostgreSQL have in common. Package receiptstest is
 // the suite that a database must pass.
 //

@@ -140,6 +140,16 @@ func (s *Store) Release(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// Shelve makes that a row is not due any more, whether it can be read or not. A
+// damaged one would be listed first for ever, in front of those that are sound.
+func (s *Store) Shelve(ctx context.Context, group receipts.GroupKey, user receipts.UserKey) error {
+	_, err := s.db.Exec(ctx, "UPDATE tim_reader SET due=NULL, ack_due=NULL WHERE group_key=$1 AND user_key=$2", int64(group), int64(user))
+	if err != nil {
+		return fmt.Errorf("failed to put reader aside: %w", err)
+	}
+	return nil
+}
+
 // ReleaseAcks makes all readers of a group due of whom Tencent Cloud does not have everything: what stood in the way may be gone.
 func (s *Store) ReleaseAcks(ctx context.Context, group receipts.GroupKey, now time.Time) error {
 	_, err := s.db.Exec(ctx, "UPDATE tim_reader SET ack_due=$2 WHERE group_key=$1 AND tencent_set IS NOT NULL", int64(group), now.UnixMilli())
@@ -197,7 +207,7 @@ func (s *Store) list(ctx context.Context, query string, args ...any) (rows []Row
 	return rows, err
 }
 
-// each calls fn with each row that a query finds.
+// each calls fn with each row that a query finds, damaged ones too.
 func (s *Store) each(ctx context.Context, fn func(Row), query string, args ...any) (err error) {
 	found, err := s.db.Query(ctx, query, args...)
 	if err != nil {

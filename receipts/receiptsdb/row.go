@@ -23,6 +23,9 @@ type Row struct {
 	// AckDue and AckAttempts are the same for Tencent Cloud.
 	AckDue      time.Time
 	AckAttempts int
+	// Damage says that the stored row cannot be read, and why. Then only Group and
+	// User mean anything, and Save refuses the row.
+	Damage *RowError
 }
 
 // RowError says that the stored row of one reader cannot be read or written. It
@@ -53,28 +56,37 @@ type scratch struct {
 	due, ackDue           *int64
 }
 
+// scan reads a row. One that is damaged is no error but a row with Damage.
 func (t *scratch) scan(from dbutil.Scannable) (Row, error) {
 	var row Row
 	err := from.Scan(&row.Group, &row.User, &t.read, &t.tencent, &t.claims,
 		&row.Latest, &row.Frontier, &row.Solid, &row.Shown, &row.Sent, &t.due, &row.Attempts, &t.ackDue, &row.AckAttempts)
-	if err != nil {
-		return Row{}, err
+	if err == nil {
+		err = t.parse(&row)
+	} else if row.Group == 0 || row.User == 0 {
+		return Row{}, err // not even whose it is; columns are read in order
 	}
+	if err != nil {
+		return Row{Group: row.Group, User: row.User, Damage: &RowError{row.Group, row.User, err}}, nil
+	}
+	row.Due, row.AckDue = fromMillis(t.due), fromMillis(t.ackDue)
+	return row, nil
+}
+
+// parse reads the binary columns.
+func (t *scratch) parse(row *Row) (err error) {
 	if row.Read, err = receipts.ParseSet(t.read); err != nil {
-		return Row{}, &RowError{row.Group, row.User, err}
+		return err
 	}
 	if t.tencent == nil {
 		row.Tencent = row.Read
 	} else if string(t.tencent) == tencentNone {
 		row.Tencent = receipts.Set{}
 	} else if row.Tencent, err = receipts.ParseSet(t.tencent); err != nil {
-		return Row{}, &RowError{row.Group, row.User, err}
+		return err
 	}
-	if row.Claims, err = receipts.ParseClaims(t.claims); err != nil {
-		return Row{}, &RowError{row.Group, row.User, err}
-	}
-	row.Due, row.AckDue = fromMillis(t.due), fromMillis(t.ackDue)
-	return row, nil
+	row.Claims, err = receipts.ParseClaims(t.claims)
+	return err
 }
 
 func fromMillis(ms *int64) time.Time {
@@ -89,6 +101,9 @@ const rowWidth = 15
 
 // values appends what is stored of a row, in the order of upsert.
 func (row *Row) values(args []any) ([]any, error) {
+	if row.Damage != nil {
+		return nil, row.Damage
+	}
 	read, err := row.Read.MarshalBinary()
 	if err != nil {
 		return nil, &RowError{row.Group, row.User, err}

@@ -42,6 +42,10 @@ func (s *Store) Upgrade(ctx context.Context) error {
 	return nil
 }
 
+// Schema is the database with the version table and the upgrades of this package's
+// tables, for who has to compare versions before anything is upgraded.
+func (s *Store) Schema() *dbutil.Database { return s.db }
+
 // placeholders writes n groups of width placeholders: "($1, $2), ($3, $4)". The
 // numbers go on from skip.
 func placeholders(n, width, skip int) string {

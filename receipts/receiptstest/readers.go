@@ -314,26 +314,55 @@ func testResetRoom(t *testing.T, b *bench) {
 
 func testDamagedRows(t *testing.T, b *bench) {
 	ctx := t.Context()
-	for i, column := range []string{"read_set", "tencent_set", "claims"} {
+	for i, column := range []string{"read_set", "tencent_set", "claims", "latest"} {
 		user := receipts.UserKey(i + 10)
-		require.NoError(t, b.Save(ctx, []receiptsdb.Row{fullRow(3, 1), fullRow(3, user)}))
+		require.NoError(t, b.Save(ctx, []receiptsdb.Row{fullRow(3, 1), fullRow(3, user), fullRow(3, 99)}))
 		_, err := b.db.Exec(ctx, "UPDATE tim_reader SET "+column+"=$1 WHERE user_key=$2", []byte{1, 2, 3, 4, 5, 6}, int64(user))
 		require.NoError(t, err)
-
-		_, err = b.AllReaders(ctx, 3)
-		require.ErrorIs(t, err, receipts.ErrDamaged, column)
-		var rowErr *receiptsdb.RowError
-		require.ErrorAs(t, err, &rowErr, column)
-		require.EqualValues(t, 3, rowErr.Group)
-		require.Equal(t, user, rowErr.User)
-		_, err = b.Due(ctx, start(), 100)
-		require.ErrorIs(t, err, receipts.ErrDamaged, column)
-
-		// The others can still be had, and the row can be written anew.
-		_, err = b.Readers(ctx, 3, []receipts.UserKey{1})
+		damaged := func(rows []receiptsdb.Row, err error) {
+			require.NoError(t, err, column)
+			require.Len(t, rows, 3, "the others can still be had")
+			requireRow(t, fullRow(3, 1), rows[0])
+			requireRow(t, fullRow(3, 99), rows[2])
+			row := rows[1]
+			if column != "latest" {
+				require.ErrorIs(t, row.Damage, receipts.ErrDamaged, column)
+			}
+			require.Equal(t, receiptsdb.RowError{Group: 3, User: user, Err: row.Damage.Err}, *row.Damage)
+			requireRow(t, receiptsdb.Row{Group: 3, User: user, Damage: row.Damage}, row)
+		}
+		damaged(b.AllReaders(ctx, 3))
+		damaged(b.Due(ctx, start(), 100))
+		damaged(b.DueAcks(ctx, start().Add(time.Hour), 100))
+		found, err := b.Readers(ctx, 3, []receipts.UserKey{1, user})
 		require.NoError(t, err)
+		require.NotNil(t, found[user].Damage)
+		require.Nil(t, found[1].Damage)
+
+		// What cannot be read is not written over by mistake.
+		var rowErr *receiptsdb.RowError
+		require.ErrorAs(t, b.Save(ctx, []receiptsdb.Row{fullRow(3, 1), found[user]}), &rowErr, column)
+		require.Equal(t, user, rowErr.User)
+
+		// Put aside it is no longer due, whatever is released, and the others still are.
+		require.NoError(t, b.Shelve(ctx, 3, user))
+		require.NoError(t, b.Release(ctx, start()))
+		due, err := b.Due(ctx, start(), 100)
+		require.NoError(t, err)
+		require.Len(t, due, 2)
+		due, err = b.DueAcks(ctx, start().Add(time.Hour), 100)
+		require.NoError(t, err)
+		require.Len(t, due, 2)
+		found, err = b.Readers(ctx, 3, []receipts.UserKey{user})
+		require.NoError(t, err)
+		require.NotNil(t, found[user].Damage, "it is as damaged as before")
+
+		// It can be written anew.
 		require.NoError(t, b.Save(ctx, []receiptsdb.Row{fullRow(3, user)}))
-		_, err = b.AllReaders(ctx, 3)
+		found, err = b.Readers(ctx, 3, []receipts.UserKey{user})
+		require.NoError(t, err)
+		requireRow(t, fullRow(3, user), found[user])
+		_, err = b.db.Exec(ctx, "DELETE FROM tim_reader")
 		require.NoError(t, err)
 	}
 }

@@ -41,8 +41,18 @@ func (s *Server) putProfile(c caller, r *http.Request, body json.RawMessage) (an
 	default:
 		return unrecognized(c, r, body)
 	}
-	s.notify()
+	s.showProfile(c.user)
 	return struct{}{}, nil
+}
+
+// showProfile puts a changed profile into the rooms that the user is in, as both servers do. The lock must be held.
+func (s *Server) showProfile(user id.UserID) {
+	for _, r := range s.rooms {
+		if r.membership(user) == "join" {
+			s.setMembership(r, user, user, "join")
+		}
+	}
+	s.notify()
 }
 
 // Profile returns display name and avatar of a user.
@@ -60,6 +70,7 @@ func (u *User) SetProfile(displayName, avatarURL string) {
 	u.s.mu.Lock()
 	defer u.s.mu.Unlock()
 	u.s.users[u.ID].displayName, u.s.users[u.ID].avatarURL = displayName, avatarURL
+	u.s.showProfile(u.ID)
 }
 
 // Media is a file that was uploaded.

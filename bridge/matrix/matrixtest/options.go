@@ -26,6 +26,8 @@ type Options struct {
 	LeaveUnknown bool
 	// ForeignUnknown: /context of an event in another room is a 404 M_UNKNOWN instead of M_NOT_FOUND.
 	ForeignUnknown bool
+	// NoRedactions: redactions are not in the transactions.
+	NoRedactions bool
 	// Ping: the appservice ping exists.
 	Ping bool
 	// GrowOnRetry: a transaction is sent again under the same id with more events.
@@ -65,7 +67,7 @@ func Synapse() Options {
 
 // Dendrite returns what was seen on Dendrite 0.15.2.
 func Dendrite() Options {
-	return Options{UnknownStored: true, LeaveUnknown: true, GrowOnRetry: true, AnyAlias: true, MaxEvents: 50}
+	return Options{UnknownStored: true, LeaveUnknown: true, GrowOnRetry: true, NoRedactions: true, AnyAlias: true, MaxEvents: 50}
 }
 
 func (o *Options) setDefaults() {

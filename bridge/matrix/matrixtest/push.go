@@ -76,7 +76,7 @@ func (s *Server) queueEvent(r *room, ev *event) {
 		users = append(users, id.UserID(*ev.stateKey))
 	}
 	for _, svc := range s.services {
-		if svc.reg.URL != "" && svc.interested(s, r, users...) {
+		if svc.reg.URL != "" && svc.interested(s, r, users...) && !(s.opts.NoRedactions && ev.typ == "m.room.redaction") {
 			svc.events = append(svc.events, ev.encode())
 		}
 	}

@@ -106,7 +106,7 @@ func (s *Server) getGroupMemberInfo(_ caller, req getGroupMemberInfoRequest) (re
 		}
 		from = min(place, len(members))
 	}
-	to := min(from+limit, len(members))
+	to := min(from+min(limit, s.opts.MemberPageMax), len(members))
 	list := describe(members[from:to])
 	if req.MemberInfoFilter != nil {
 		for _, entry := range list {

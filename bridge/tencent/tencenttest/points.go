@@ -111,12 +111,16 @@ type Points struct {
 	// HistoryMax is how many messages group_msg_get_simple returns even if more were asked for (long
 	// replies are cut), with IsFinished 0; 20 if zero.
 	HistoryMax int
+	// MemberPageMax is how many members get_group_member_info returns even if more were asked for; 200 if
+	// zero.
+	MemberPageMax int
 }
 
 func (p *Points) setDefaults() {
 	p.WebhookWorkers = orDefault(p.WebhookWorkers, 8)
 	p.AddMax = orDefault(p.AddMax, 20)
 	p.HistoryMax = orDefault(p.HistoryMax, 20)
+	p.MemberPageMax = orDefault(p.MemberPageMax, 200)
 }
 
 // Variants gives base as it is ("plain"), then with each open point the other way, one at a time, then
@@ -190,5 +194,6 @@ func variants() []variant {
 		{"client_skew", false, func(p *Points) { p.ClientSkew = -7 * time.Second }},
 		{"finished_at_start", false, func(p *Points) { p.FinishedAtStart = true }},
 		{"history_max_3", false, func(p *Points) { p.HistoryMax = 3 }},
+		{"member_page_max_2", false, func(p *Points) { p.MemberPageMax = 2 }},
 	}
 }
