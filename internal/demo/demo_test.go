@@ -61,7 +61,7 @@ func TestDemo(t *testing.T) {
 	binary, folders := build(t)
 	out := &output{}
 	require.NoError(t, run(t.Context(), newShow(out), options{binary: binary}), out)
-	require.Contains(t, out.String(), "All is well: 35 things")
+	require.Contains(t, out.String(), "All is well: 68 things")
 	for line := range strings.Lines(out.String()) {
 		require.LessOrEqual(t, len(line)-1, lineWidth, line)
 	}
@@ -81,13 +81,15 @@ func TestKeep(t *testing.T) {
 	out := &output{}
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, newShow(out), options{binary: binary, keep: true}) }()
-	require.Eventually(t, func() bool { return strings.Contains(out.String(), "Ctrl-C ends it all") || len(ended) > 0 }, time.Minute, 50*time.Millisecond, out)
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "Ctrl-C ends it all") || len(ended) > 0 }, 2*time.Minute, 50*time.Millisecond, out)
 
 	_, printed, _ := strings.Cut(out.String(), "KEEP=1:")
-	var script strings.Builder
+	var script, later strings.Builder
 	commands := 0
 	for line := range strings.Lines(printed) {
-		if strings.HasPrefix(line, "     ") {
+		if strings.HasPrefix(line, "     cloud") {
+			later.WriteString(line)
+		} else if strings.HasPrefix(line, "     ") {
 			script.WriteString(line)
 			if strings.HasPrefix(line, "     curl") {
 				commands++
@@ -97,7 +99,7 @@ func TestKeep(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, 6, commands)
+	require.Equal(t, 12, commands)
 	answers := shell(t, script.String())
 	require.Equal(t, 3, strings.Count(answers, `"code":0`), answers)
 	require.Equal(t, 1, strings.Count(answers, `"ErrorCode":0`), answers)
@@ -105,10 +107,18 @@ func TestKeep(t *testing.T) {
 	require.NotContains(t, answers, "errcode")
 	require.Eventually(t, func() bool {
 		shown := strings.Join(strings.Fields(out.String()), " ")
-		return strings.Contains(shown, `of carol: "hello"`) && strings.Contains(shown, "m.read of @ben:localhost")
+		return strings.Contains(shown, `of carol: "hello"`) && strings.Contains(shown, "part 1: m.read of @ben:localhost") &&
+			strings.Contains(shown, `part 2: "hello from the app" of @cloud_erin:localhost`) &&
+			strings.Contains(shown, "part 2: m.read of @anna:localhost") && strings.Contains(shown, "Tencent Cloud: call group_msg_receipt (project")
 	}, time.Minute, 50*time.Millisecond, out)
+	for _, answer := range []string{"no. 6, msgID", "group project, no. 5: read by 1, not by 2", "not by   ", "lose them"} {
+		require.Contains(t, answers, answer)
+	}
 
 	sourced, _, _ := strings.Cut(script.String(), "\n")
+	answers = shell(t, sourced+"\n"+later.String())
+	require.Contains(t, answers, "Group project has no room now.")
+	require.Contains(t, answers, "Linked group project")
 	readme, calls := readmeScript(t)
 	answers = shell(t, sourced+"\n"+readme)
 	fine := strings.Count(answers, `"code":0,`) + strings.Count(answers, `"ErrorCode":0`)
@@ -155,12 +165,12 @@ func readmeScript(t *testing.T) (script string, calls int) {
 // Ctrl-C in the middle is no failure, and leaves nothing behind either.
 func TestInterrupt(t *testing.T) {
 	binary, folders := build(t)
-	for _, after := range []string{"Starting", "Dendrite answers", "2. carol sends"} {
+	for _, after := range []string{"Starting", "Dendrite answers", "2. carol sends", "timbridge sim plays", "15. Webhooks get lost"} {
 		ctx, interrupt := context.WithCancel(t.Context())
 		out := &output{}
 		ended := make(chan error, 1)
 		go func() { ended <- run(ctx, newShow(out), options{binary: binary}) }()
-		require.Eventually(t, func() bool { return strings.Contains(out.String(), after) }, time.Minute, time.Millisecond)
+		require.Eventually(t, func() bool { return strings.Contains(out.String(), after) }, 2*time.Minute, time.Millisecond)
 		interrupt()
 		require.ErrorIs(t, <-ended, errInterrupted, out)
 		require.Contains(t, out.String(), "Interrupted.")
@@ -181,8 +191,33 @@ func TestFailure(t *testing.T) {
 	require.Contains(t, out.String(), "The demo FAILED in step 0")
 	requireEmpty(t, folders)
 
+	// It is the second part that fails: what ran until then is ended all the same.
+	script = "#!/bin/sh\n[ \"$1\" != sim ] || { echo 'no cloud today'; exit 15; }\nexec '" + real + "' \"$@\"\n"
+	require.NoError(t, os.WriteFile(binary, []byte(script), 0o700))
+	out = &output{}
+	require.ErrorContains(t, run(t.Context(), newShow(out), options{binary: binary}), "timbridge sim ended")
+	require.Contains(t, out.String(), "no cloud today")
+	require.Contains(t, out.String(), "The demo FAILED in step 8")
+	requireEmpty(t, folders)
+
 	require.Error(t, run(t.Context(), newShow(&output{}), options{binary: binary + ".missing"}))
 	requireEmpty(t, folders)
+}
+
+func TestParsePassed(t *testing.T) {
+	for line, want := range map[string]passed{
+		"10:04:07  webhook  AfterSendMsg  team, alice, no. 1: OK":                 {"webhook", "AfterSendMsg", "team, alice, no. 1", "OK"},
+		"10:04:07  webhook  AfterSendMsg  team: not delivered: dial tcp: refused": {"webhook", "AfterSendMsg", "team", "not delivered: dial tcp: refused"},
+		"10:04:31  call     get_appid_group_list: 60010":                          {"call", "get_appid_group_list", "", "60010"},
+	} {
+		got, ok := parsePassed(line)
+		require.True(t, ok, line)
+		require.Equal(t, want, got)
+	}
+	for _, line := range []string{"", "A stand-in for Tencent Cloud Chat, for trying timbridge out", `"help" lists what there is`} {
+		_, ok := parsePassed(line)
+		require.False(t, ok, line)
+	}
 }
 
 func TestWrap(t *testing.T) {

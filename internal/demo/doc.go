@@ -6,14 +6,23 @@
 // WebSocket. What does not arrive ends the demo with exit code 1. In the end nothing is left, neither a process nor the
 // folder.
 //
+// The second part shows tencent.mode cloud with a second timbridge beside the first and with the same Matrix users. Tencent
+// Cloud is the one thing that cannot be here: `timbridge sim`, a third process, plays it and its users, told what they do by
+// POST /sim, as a newcomer would. What it prints of calls and webhooks is checked as well.
+//
 // With KEEP=1 it stays, prints how to go on by hand, and shows what arrives until Ctrl-C.
 //
-//	main.go      signals, environment, exit code
-//	house.go     what runs: Dendrite, timbridge, their folder
-//	process.go   a child process that is never left behind
-//	people.go    the four users and what they have received
-//	story.go     the demo from start to end, and what its steps share
-//	steps.go     the steps
-//	show.go      the output
-//	keep.go      KEEP=1
+//	main.go        signals, environment, exit code
+//	house.go       what runs: Dendrite, both timbridges, sim, their folder
+//	instance.go    one timbridge and its config
+//	sim.go         timbridge sim: what people do there, and what passes through it
+//	process.go     a child process that is never left behind
+//	people.go      the users of Matrix and of the V2TIM API, and what they have received
+//	story.go       the demo from start to end, and what its steps share
+//	steps.go       the steps of part 1
+//	cloudstory.go  part 2, and what its steps share
+//	cloudsteps.go  the steps of part 2
+//	show.go        the output
+//	keep.go        KEEP=1: how to go on by hand
+//	watch.go       KEEP=1: what arrives meanwhile
 package main

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,16 +31,17 @@ type house struct {
 	binary string
 	dir    string
 	secret string // the app's secret key
-	api    string // base URL of the V2TIM API
 	http   *http.Client
 
-	dendrite *lab.Homeserver
-	bridge   *process
+	dendrite   *lab.Homeserver
+	standalone *instance // timbridge of the first part
+	sim        *sim      // Tencent Cloud of the second part
+	cloud      *instance // timbridge of the second part
 }
 
 func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
 
-// open makes the folder and starts Dendrite and timbridge in it. close must be called, whatever open returns.
+// open makes the folder and starts Dendrite and the first timbridge in it. close must be called, whatever open returns.
 func (h *house) open(ctx context.Context, s *show) (err error) {
 	if _, err = os.Stat(h.binary); err != nil {
 		return fmt.Errorf("timbridge is not built (make build): %w", err)
@@ -49,82 +51,61 @@ func (h *house) open(ctx context.Context, s *show) (err error) {
 	}
 	h.http = &http.Client{Timeout: time.Minute}
 	h.secret = rand.Text() + rand.Text()
-	matrixPort, err := lab.FreePort()
+	ports, err := freePorts(7)
 	if err != nil {
 		return err
 	}
-	apiPort, err := lab.FreePort()
-	if err != nil {
-		return err
-	}
-	dendritePort, err := lab.FreePort()
-	if err != nil {
-		return err
-	}
-	h.api = fmt.Sprintf("http://127.0.0.1:%d", apiPort)
-	puppet := rand.Text() + rand.Text()
-	if err = h.write("config.yaml", configText(dendritePort, matrixPort, apiPort, h.secret, puppet, h.path("timbridge.db"))); err != nil {
-		return err
-	}
+	dendritePort, puppet := ports[0], rand.Text()+rand.Text()
+	h.standalone = newInstance(h, "timbridge", ports[1], ports[2])
+	h.cloud = newInstance(h, "timbridge-cloud", ports[3], ports[4])
+	h.cloud.webhookPort = ports[5]
+	h.sim = newSim(h, ports[6])
+	// Dendrite reads registrations when it starts: it gets both now.
+	registrations := []string{h.path("doublepuppet.yaml")}
 	if err = h.write("doublepuppet.yaml", puppetText(puppet)); err != nil {
 		return err
 	}
-	if err = h.run(ctx, "-g", "-c", h.path("config.yaml"), "-r", h.path("registration.yaml")); err != nil {
-		return err
+	for _, i := range []struct {
+		*instance
+		more string
+	}{{h.standalone, standaloneText(puppet)}, {h.cloud, cloudText(h.sim.url, h.cloud.webhookPort)}} {
+		if err = h.write(i.name+".yaml", configText(i.instance, dendritePort)+i.more); err != nil {
+			return err
+		}
+		registration := h.path(i.name + "-registration.yaml")
+		if err = h.run(ctx, "-g", "-c", i.config(), "-r", registration); err != nil {
+			return err
+		}
+		registrations = append(registrations, registration)
 	}
-	s.line("ok", "timbridge -g wrote the registration, which Dendrite is given")
+	s.line("ok", "timbridge -g wrote two registrations, one for each part, which Dendrite is given")
 
 	began := time.Now()
-	h.dendrite, err = lab.StartDendrite(ctx, lab.Options{
-		Dir: h.path("dendrite"), Port: dendritePort, AppServices: []string{h.path("registration.yaml"), h.path("doublepuppet.yaml")},
-	})
-	if err != nil {
+	if h.dendrite, err = lab.StartDendrite(ctx, lab.Options{Dir: h.path("dendrite"), Port: dendritePort, AppServices: registrations}); err != nil {
 		return err
 	}
 	s.line("ok", "Dendrite answers at %s after %.1f s", h.dendrite.URL(), time.Since(began).Seconds())
-	return h.openBridge(ctx, s, matrixPort)
+	took, err := h.standalone.start(ctx)
+	if err == nil {
+		s.line("ok", "timbridge takes calls of V2TIM apps at %s after %.1f s", h.standalone.api, took.Seconds())
+	}
+	return err
 }
 
-// openBridge starts timbridge and waits until it takes transactions and calls.
-func (h *house) openBridge(ctx context.Context, s *show, matrixPort int) error {
-	began := time.Now()
-	log, err := os.OpenFile(h.path("timbridge.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("failed to make the log: %w", err)
-	}
-	defer log.Close()
-	cmd := exec.Command(h.binary, "-c", h.path("config.yaml"))
-	cmd.Dir, cmd.Stdout, cmd.Stderr = h.dir, log, log
-	if h.bridge, err = startProcess(cmd); err != nil {
+// openCloud starts what the second part needs beside Dendrite.
+func (h *house) openCloud(ctx context.Context, s *show) error {
+	if err := h.sim.start(ctx); err != nil {
 		return err
 	}
-	for _, url := range []string{fmt.Sprintf("http://127.0.0.1:%d/_matrix/mau/ready", matrixPort), h.api + "/v4/"} {
-		if err = h.waitReady(ctx, url); err != nil {
-			return err
-		}
+	s.line("ok", "timbridge sim plays Tencent Cloud and the users of its apps at %s", h.sim.url)
+	took, err := h.cloud.start(ctx)
+	if err == nil {
+		s.line("ok", "a second timbridge takes Tencent's webhooks at http://127.0.0.1:%d after %.1f s", h.cloud.webhookPort, took.Seconds())
 	}
-	s.line("ok", "timbridge takes calls of V2TIM apps at %s after %.1f s", h.api, time.Since(began).Seconds())
-	return nil
+	return err
 }
 
-func (h *house) waitReady(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, readyWait)
-	defer cancel()
-	for {
-		err := h.get(ctx, url)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-h.bridge.done:
-			return fmt.Errorf("timbridge ended: %w", errors.Join(errors.New("see its log"), h.bridge.err))
-		case <-ctx.Done():
-			return fmt.Errorf("timbridge is not ready: %w", err)
-		case <-time.After(pollEvery):
-		}
-	}
-}
-
+// get is nil if something answers with 200 there.
 func (h *house) get(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -157,30 +138,53 @@ func (h *house) write(name, text string) error {
 	return nil
 }
 
-// logTail returns the last lines of timbridge's log.
-func (h *house) logTail(lines int) []string {
-	text, err := os.ReadFile(h.path("timbridge.log"))
-	if err != nil {
-		return nil
+// logTails returns the last lines of what was running last, each log with a title.
+func (h *house) logTails() (lines []string) {
+	for _, log := range []struct {
+		title, name string
+		lines       int
+	}{
+		{"timbridge's log (part 2)", "timbridge-cloud.log", 25},
+		{"what timbridge sim has printed", "sim.log", 15},
+		{"timbridge's log", "timbridge.log", 25},
+		{"Dendrite's log", "dendrite/homeserver.log", 30},
+	} {
+		text, err := os.ReadFile(h.path(log.name))
+		if err != nil || len(text) == 0 {
+			continue
+		}
+		if log.name == "timbridge.log" && len(lines) > 0 {
+			continue // it is part 2 that has failed
+		}
+		all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+		lines = append(append(lines, "", "The end of "+log.title+":"), all[max(0, len(all)-log.lines):]...)
 	}
-	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	return all[max(0, len(all)-lines):]
+	return lines
 }
 
-// close ends what runs, timbridge first, and removes the folder.
+// close ends what runs, timbridge before what it talks to, and removes the folder.
 func (h *house) close(s *show) (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*stopGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*stopGrace)
 	defer cancel()
-	if h.bridge != nil {
-		if stopErr := h.bridge.stop(ctx); stopErr != nil {
-			err = fmt.Errorf("timbridge did not stop in order: %w", stopErr)
+	for _, ending := range []struct {
+		name string
+		p    *process
+	}{{"the second timbridge", h.cloud.running()}, {"timbridge sim", h.sim.running()}, {"timbridge", h.standalone.running()}} {
+		if ending.p == nil {
+			continue
+		}
+		if stopErr := ending.p.stop(ctx); stopErr != nil {
+			err = errors.Join(err, fmt.Errorf("%s did not stop in order: %w", ending.name, stopErr))
 		} else {
-			s.line("ok", "timbridge has stopped in order (SIGTERM, exit code 0)")
+			s.line("ok", "%s has stopped in order (SIGTERM, exit code 0)", ending.name)
 		}
 	}
 	if h.dendrite != nil {
 		err = errors.Join(err, h.dendrite.Close())
 		s.line("ok", "Dendrite has stopped")
+	}
+	if h.sim != nil {
+		err = errors.Join(err, h.sim.closeLog())
 	}
 	if h.http != nil {
 		h.http.CloseIdleConnections()
@@ -194,44 +198,16 @@ func (h *house) close(s *show) (err error) {
 	return err
 }
 
-// configText is all that has to be said in config.yaml; timbridge fills in the rest.
-func configText(dendritePort, matrixPort, apiPort int, secret, puppet, database string) string {
-	return fmt.Sprintf(`homeserver:
-    address: http://127.0.0.1:%d
-    domain: %s
-appservice:
-    address: http://127.0.0.1:%d
-    port: %d
-database:
-    uri: %q
-double_puppet:
-    secrets:
-        %s: "as_token:%s"
-tencent:
-    sdk_app_id: %d
-    secret_key: %s
-    admins: [%s]
-v2tim:
-    port: %d
-logging:
-    min_level: debug
-    writers:
-        - type: stdout
-          format: pretty
-`, dendritePort, lab.Domain, matrixPort, matrixPort, database, lab.Domain, puppet, sdkAppID, secret, admin, apiPort)
-}
-
-// puppetText is a registration that lets timbridge act as real users who are linked with a Tencent user.
-func puppetText(token string) string {
-	return fmt.Sprintf(`id: doublepuppet
-url: null
-as_token: %s
-hs_token: %s
-sender_localpart: doublepuppet
-rate_limited: false
-namespaces:
-    users:
-        - regex: '@.*:%s'
-          exclusive: false
-`, token, rand.Text(), lab.Domain)
+// freePorts returns ports that nobody listened on a moment ago, each another.
+func freePorts(n int) (ports []int, err error) {
+	for len(ports) < n {
+		port, err := lab.FreePort()
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(ports, port) {
+			ports = append(ports, port)
+		}
+	}
+	return ports, nil
 }

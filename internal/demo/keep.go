@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
-
-	"github.com/timbridge/timbridge/bridge/v2tim"
 )
 
 // keep leaves everything running until ctx ends, and shows what arrives.
@@ -19,8 +16,9 @@ func (st *story) keep(ctx context.Context) error {
 	}
 	st.plain("", "KEEP=1: everything is still running. In another terminal:", "",
 		"     . "+st.house.path("env.sh"), "",
-		"That sets the variables of the commands below. CAROL, DAVE and ADMIN are what stands behind the ? of",
-		"every call: sdkappid=...&identifier=carol&usersig=... with a fresh UserSig, valid for a day.", "",
+		"That sets the variables of the commands below.", "",
+		"Part 1, without Tencent Cloud. CAROL, DAVE and ADMIN are what stands behind the ? of every call:",
+		"sdkappid=...&identifier=carol&usersig=... with a fresh UserSig, valid for a day.", "",
 		"  carol sends a message; its msgID is in the answer")
 	st.plain(post("CAROL", "v2tim/sendMessage", `{"groupID":"team","text":"hello","needReadReceipt":true}`)...)
 	st.plain("  dave acknowledges ben's message (he has done so before: code 0, and nothing happens)")
@@ -36,10 +34,30 @@ func (st *story) keep(ctx context.Context) error {
 		`     curl -s -X PUT -H "Authorization: Bearer $ANNA" \`,
 		`       "$HS/_matrix/client/v3/rooms/$ROOM/send/m.room.message/$RANDOM" \`,
 		`       -d '{"msgtype":"m.text","body":"hi"}'`, "",
-		"The examples of README.md work here as well: env.sh has the timbridge and tim that they use.",
-		"The log is "+st.house.path("timbridge.log")+".", "",
+		"The examples of README.md work here as well: env.sh has the timbridge and tim that they use.")
+	st.cloud.keep()
+	st.plain("The logs are "+st.house.path("*.log")+".", "",
 		"What arrives from now on is shown here. Ctrl-C ends it all and leaves nothing behind.", "")
 	return st.watch(ctx)
+}
+
+// keep tells how to go on with the second part.
+func (c *cloudStory) keep() {
+	sim := func(what, line string) []string {
+		return []string{"  " + what, fmt.Sprintf(`     curl -s "$SIM" -d '%s'`, line), ""}
+	}
+	c.plain("", "Part 2, with Tencent Cloud. SIM takes what people do in their apps; cloud is timbridge with its config.", "")
+	c.plain(sim("erin sends a message in her app", "send project erin hello from the app")...)
+	c.plain(sim("finn reads all messages in his app", "ack project finn all")...)
+	c.plain("  anna reads, in her Matrix client, up to erin's last message",
+		`     curl -s -X POST -H "Authorization: Bearer $ANNA" \`,
+		`       "$HS/_matrix/client/v3/rooms/$ROOM3/receipt/m.read/$LAST3" -d '{}'`, "")
+	c.plain(sim("what erin's app has been told since", "told erin")...)
+	c.plain(sim("who has read erin's last message, and who has not", fmt.Sprintf("receipts project %d", c.last().seq))...)
+	c.plain(sim("what else there is: webhooks off loses webhooks, network off cuts timbridge off from Tencent", "help")...)
+	c.plain("  the group is parted from its room, and linked again",
+		`     cloud unlink project`,
+		`     cloud link project "$ROOM3"`, "")
 }
 
 // timFunction makes a call short. It stands in README.md too.
@@ -57,7 +75,7 @@ func (st *story) environment() string {
 		_, query, _ := strings.Cut(u.URL("", ""), "?")
 		return query
 	}
-	set("TIM", st.house.api)
+	set("TIM", st.house.standalone.api)
 	set("APP", fmt.Sprint(sdkAppID))
 	set("CAROL", query(st.carol))
 	set("DAVE", query(st.dave))
@@ -68,58 +86,17 @@ func (st *story) environment() string {
 	set("ROOM", string(st.rooms[team]))
 	set("ROOM2", string(st.rooms[lunch]))
 	set("LAST", string(st.lines[3].event))
-	fmt.Fprintf(&b, "timbridge() { %s -n -c %s \"$@\"; }\n", quote(st.house.binary), quote(st.house.path("config.yaml")))
+	set("SIM", st.house.sim.url+"/sim")
+	set("ROOM3", string(st.cloud.room))
+	set("LAST3", string(st.cloud.last().event))
+	command := func(name string, i *instance) {
+		fmt.Fprintf(&b, "%s() { %s -n -c %s \"$@\"; }\n", name, quote(st.house.binary), quote(i.config()))
+	}
+	command("timbridge", st.house.standalone)
+	command("cloud", st.house.cloud)
 	b.WriteString(timFunction)
 	return b.String()
 }
 
 // quote makes a word of the shell.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
-
-// watch prints what arrives, on both sides, until ctx ends.
-func (st *story) watch(ctx context.Context) error {
-	seen := map[string]int{"anna": len(st.anna.sees.ReceiptLog(st.rooms[team]))}
-	for _, u := range []*timUser{st.carol, st.dave} {
-		seen[u.UserID] = len(u.received())
-	}
-	tick := time.NewTicker(4 * pollEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-st.house.bridge.done:
-			return fmt.Errorf("timbridge has ended: %v", st.house.bridge.err)
-		case <-tick.C:
-		}
-		receipts := st.anna.sees.ReceiptLog(st.rooms[team])
-		for _, r := range receipts[seen["anna"]:] {
-			st.line("seen", "anna's /sync: %s of %s on %s", r.Type, r.User, r.Event)
-		}
-		seen["anna"] = len(receipts)
-		for _, u := range []*timUser{st.carol, st.dave} {
-			events := u.received()
-			for _, e := range events[seen[u.UserID]:] {
-				st.event(u, e)
-			}
-			seen[u.UserID] = len(events)
-		}
-		if err := st.failed(); err != nil {
-			return err
-		}
-	}
-}
-
-// event prints one event of a WebSocket.
-func (st *story) event(u *timUser, e v2tim.Event) {
-	switch {
-	case e.Message != nil:
-		st.line("seen", "%s's WebSocket: %s %s of %s: %q", u.UserID, e.Event, e.Message.MsgID, e.Message.Sender, e.Message.Text)
-	case len(e.ReceiptList) > 0:
-		for _, r := range e.ReceiptList {
-			st.line("seen", "%s's WebSocket: %s %s readCount %d unreadCount %d", u.UserID, e.Event, r.MsgID, r.ReadCount, r.UnreadCount)
-		}
-	default:
-		st.line("seen", "%s's WebSocket: %s", u.UserID, e.Event)
-	}
-}

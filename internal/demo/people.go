@@ -55,6 +55,13 @@ func (u *matrixUser) waitReceipt(ctx context.Context, room id.RoomID, reader id.
 	return err
 }
 
+// waitEvent waits for an event in the user's /sync.
+func (u *matrixUser) waitEvent(ctx context.Context, room id.RoomID, what string, ok func(lab.Event) bool) (lab.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, arrival)
+	defer cancel()
+	return u.sees.WaitEventFunc(ctx, room, what, ok)
+}
+
 func (u *matrixUser) waitMember(ctx context.Context, room id.RoomID, who id.UserID) error {
 	ctx, cancel := context.WithTimeout(ctx, arrival)
 	defer cancel()
@@ -74,12 +81,12 @@ type timUser struct {
 }
 
 func newTimUser(ctx context.Context, h *house, userID string) (*timUser, error) {
-	client, err := v2timtest.New(h.api, sdkAppID, h.secret, userID)
+	client, err := v2timtest.New(h.standalone.api, sdkAppID, h.secret, userID)
 	if err != nil {
 		return nil, err
 	}
 	client.HTTP = h.http
-	u := &timUser{Client: client, mxid: id.NewUserID("tim_"+userID, lab.Domain), changed: make(chan struct{})}
+	u := &timUser{Client: client, mxid: h.standalone.ghost(userID), changed: make(chan struct{})}
 	if userID == admin {
 		return u, nil // calls only
 	}

@@ -19,15 +19,18 @@ const (
 
 func (st *story) mapGroups(ctx context.Context) error {
 	st.step("An administrator maps two groups to two Matrix rooms")
+	bot := st.house.standalone.bot()
 	st.line("before", "anna has made the rooms and invited %s; ben is in the first one", bot)
 	for _, g := range []struct {
 		group  string
 		guests []*matrixUser
 		tim    []*timUser
 	}{{team, []*matrixUser{st.ben}, []*timUser{st.carol, st.dave}}, {lunch, nil, []*timUser{st.dave}}} {
-		if err := st.room(ctx, g.group, g.guests...); err != nil {
+		room, err := st.newRoom(ctx, bot, g.guests...)
+		if err != nil {
 			return err
 		}
+		st.rooms[g.group] = room
 		var userIDs []string
 		for _, u := range g.tim {
 			userIDs = append(userIDs, u.UserID)
@@ -260,11 +263,32 @@ func (st *story) ownSample(ctx context.Context) error {
 	return nil
 }
 
+const summaryRow = "   %-7s %3s  %-40s %-19s %4s %6s"
+
+// row shows one message in a summary.
+func (st *story) row(group string, m v2tim.GroupMessage, read, unread string) {
+	sender := m.From_Account
+	if name := st.names[sender]; name != "" {
+		sender = name
+	}
+	event := m.EventId
+	if event == "" {
+		event = "(not sent to Matrix: for online users of the app only)"
+	}
+	if m.IsPlaceMsg != 0 {
+		event += " (recalled)"
+	}
+	if m.MsgId == "" {
+		m.MsgId = "(the history has no msgIDs)"
+	}
+	st.plain(fmt.Sprintf(summaryRow, group, fmt.Sprint(m.MsgSeq), m.MsgId, sender, read, unread),
+		fmt.Sprintf("   %-7s %3s  %s", "", "", event))
+}
+
 // summary shows all messages as the admin API has them in the end.
 func (st *story) summary(ctx context.Context) error {
-	st.plain("", "Summary: every message, with its event and its counts (timbridge/get_group_messages)", "")
-	const row = "   %-6s %3s  %-40s %-20s %4s %6s"
-	st.plain(fmt.Sprintf(row, "group", "seq", "msgID and event ID", "sender", "read", "unread"))
+	st.plain("", "Summary of part 1: every message, with its event and its counts (timbridge/get_group_messages)", "")
+	st.plain(fmt.Sprintf(summaryRow, "group", "seq", "msgID and event ID", "sender", "read", "unread"))
 	for _, group := range []string{team, lunch} {
 		list, err := st.admin.GetGroupMessages(ctx, v2tim.GetGroupMessagesRequest{GroupId: group})
 		if err != nil {
@@ -272,20 +296,11 @@ func (st *story) summary(ctx context.Context) error {
 		}
 		for i := len(list.RspMsgList) - 1; i >= 0; i-- {
 			m := list.RspMsgList[i]
-			sender := m.From_Account
-			if name := st.names[sender]; name != "" {
-				sender = name
-			}
 			read, unread := fmt.Sprint(m.ReadNum), fmt.Sprint(m.UnreadNum)
 			if m.NeedReadReceipt != nil && !*m.NeedReadReceipt {
 				read, unread = "-", "-"
 			}
-			st.plain(fmt.Sprintf(row, group, fmt.Sprint(m.MsgSeq), m.MsgId, sender, read, unread))
-			event := m.EventId
-			if event == "" {
-				event = "(not sent to Matrix: for online users of the app only)"
-			}
-			st.plain(fmt.Sprintf("   %-6s %3s  %s", "", "", event))
+			st.row(group, m, read, unread)
 		}
 	}
 	want := len(st.lines) + 1 // and the sample's

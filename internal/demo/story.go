@@ -15,12 +15,9 @@ import (
 
 	"github.com/timbridge/timbridge/bridge/v2tim"
 	"github.com/timbridge/timbridge/bridge/v2tim/v2timtest"
-	"github.com/timbridge/timbridge/internal/lab"
 	"github.com/timbridge/timbridge/mapping"
 	"github.com/timbridge/timbridge/receipts"
 )
-
-const bot = id.UserID("@timbridgebot:" + lab.Domain)
 
 // options are what the demo can be told.
 type options struct {
@@ -37,7 +34,8 @@ type story struct {
 	carol, dave, admin *timUser
 	rooms              map[string]id.RoomID // by group
 	names              map[string]string    // who is behind a Tencent UserID
-	lines              []*message           // all messages, in order
+	lines              []*message           // all messages of the first part, in order
+	cloud              *cloudStory          // the second part, nil before it
 }
 
 // message is one message as both sides know it.
@@ -49,8 +47,8 @@ type message struct {
 
 // run is the whole demo, from an empty folder to a removed one.
 func run(ctx context.Context, s *show, opts options) (err error) {
-	s.plain("timbridge demo: a real Dendrite and the real bin/timbridge on this machine, nothing is faked.",
-		"anna and ben use Matrix. carol and dave use a V2TIM app. All four talk in one group and read.", "", "Starting")
+	s.plain("timbridge demo: a real Dendrite and the real bin/timbridge on this machine. Of all that is shown",
+		"only Tencent Cloud itself, in part 2, is a stand-in. anna and ben use Matrix.", "", "Starting")
 	st := &story{show: s, house: &house{binary: opts.binary}, rooms: map[string]id.RoomID{}, names: map[string]string{}}
 	if err = st.play(ctx); err == nil && opts.keep {
 		err = st.keep(ctx)
@@ -58,8 +56,7 @@ func run(ctx context.Context, s *show, opts options) (err error) {
 	if err = st.reason(ctx, err); err != nil && !errors.Is(err, errInterrupted) {
 		s.plain("")
 		s.line("FAILED", "%v", err)
-		s.plain("", "The end of timbridge's log:")
-		s.plain(st.house.logTail(25)...)
+		s.plain(st.house.logTails()...)
 	}
 	s.plain("", "Leaving nothing behind")
 	st.leave()
@@ -101,10 +98,11 @@ func (st *story) leave() {
 }
 
 func (st *story) play(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{
+	steps := []func(context.Context) error{
 		st.start, st.mapGroups, st.tencentSends, st.matrixReads, st.tencentReads, st.matrixSends, st.tencentReadsMany,
 		st.mixedGroups, st.ownSample, st.summary,
-	} {
+	}
+	for _, step := range append(steps, st.cloudSteps()...) {
 		if err := step(ctx); err != nil {
 			return err
 		} else if err = st.failed(); err != nil {
@@ -139,16 +137,18 @@ func (st *story) start(ctx context.Context) (err error) {
 		}
 	}
 	st.line("ok", "carol and dave have a UserSig, and the WebSocket v2tim/events open")
+	st.plain("", "Part 1: without Tencent Cloud (tencent.mode standalone)", "",
+		"carol and dave use an app that calls timbridge's own V2TIM API. All four talk in one group and read.")
 	return nil
 }
 
-// room makes a room of anna's with the bot in it, and others.
-func (st *story) room(ctx context.Context, group string, guests ...*matrixUser) error {
+// newRoom makes a room of anna's with a bot in it, and others.
+func (st *story) newRoom(ctx context.Context, bot id.UserID, guests ...*matrixUser) (id.RoomID, error) {
 	// timbridge registers its bot as it starts; nobody can be invited before he is there.
 	profile := "/_matrix/client/v3/profile/" + url.PathEscape(string(bot))
 	for deadline := time.Now().Add(readyWait); st.anna.Do(ctx, http.MethodGet, profile, nil, nil, nil) != nil; {
 		if time.Now().After(deadline) || ctx.Err() != nil {
-			return fmt.Errorf("timbridge did not register %s", bot)
+			return "", fmt.Errorf("timbridge did not register %s", bot)
 		}
 		time.Sleep(pollEvery)
 	}
@@ -158,15 +158,14 @@ func (st *story) room(ctx context.Context, group string, guests ...*matrixUser) 
 	}
 	room, err := st.anna.CreateRoom(ctx, invited...)
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, guest := range guests {
 		if err = guest.Join(ctx, room); err != nil {
-			return err
+			return "", err
 		}
 	}
-	st.rooms[group] = room
-	return nil
+	return room, nil
 }
 
 // timCall makes a call of the V2TIM API, prints it with its answer, and fails if the code is another than expected.
