@@ -34,6 +34,8 @@ test: ## all tests, with real homeservers (up to 15 minutes the first time)
 test-all: test ## also a million messages in and out again, and fuzzing
 	@echo "Importing and exporting a million messages (some minutes) ..."
 	go test -run '^$$' -bench 'ImportExport/1000000' -benchtime 1x -timeout 30m ./mapping/mappingdb
+	@echo "Flooding every port with garbage for a minute ..."
+	TIMBRIDGE_FLOOD=1m go test -count=1 -run TestFlood -v ./bridge
 	@.ci/fuzz.sh $(FUZZTIME)
 
 check: ## vet, staticcheck, gofmt, go.mod, imports

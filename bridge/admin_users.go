@@ -164,6 +164,7 @@ func (s *session) unlinkUser(ctx context.Context, userID string) error {
 		row.Claims = receipts.Claims{}
 		// What Matrix showed was the person's own marker. The ghost has shown nothing yet.
 		row.Shown, row.Sent, row.Frontier, row.Solid = 0, 0, 0, 0
+		s.save(row)
 		s.save(other)
 		s.due(row)
 		if g.RoomID == "" || !membership.IsMember() {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/timbridge/timbridge/bridge/config"
 	"github.com/timbridge/timbridge/bridge/matrix/matrixtest"
 	"github.com/timbridge/timbridge/bridge/tencent/tencenttest"
 )
@@ -73,4 +74,23 @@ func TestRedactionSeenBeforeEarlierMessages(t *testing.T) {
 	h.hs.SetASURL(h.cfg.AppService.ID, h.mx.URL)
 	h.settled()
 	h.waitCounts(alice, h.message("team", read).MsgId, 1, 1)
+}
+
+// TestReceiptOnUnpushedEventWhileOthersAreOnTheirWay: a receipt on an event that the homeserver never pushes (Dendrite: a redaction) is
+// taken as one on the event before it. If that is still on its way when the homeserver is asked, it counts when it has come, and not
+// an hour later.
+func TestReceiptOnUnpushedEventWhileOthersAreOnTheirWay(t *testing.T) {
+	h := newHouse(t, matrixtest.Dendrite(), func(cfg *config.Config) { cfg.Bridge.EventWait = 10 * time.Millisecond })
+	ann, ben := h.hs.User("ann"), h.hs.User("ben")
+	room := h.room("team", ben, "alice")
+	h.join(ann, room)
+	first := ben.Send(room, "to be redacted")
+	h.message("team", first)
+	h.hs.WaitPushed()
+	h.hs.SetASURL(h.cfg.AppService.ID, "")
+	read := ben.Send(room, "read by ann")
+	ann.SendReceipt(room, ben.Redact(room, first))
+	h.hs.WaitFor("question", func() bool { return len(h.hs.Requests(matrixtest.Path("/context/"))) > 0 })
+	h.hs.SetASURL(h.cfg.AppService.ID, h.mx.URL)
+	h.waitCounts(h.client("alice"), h.message("team", read).MsgId, 1, 1)
 }

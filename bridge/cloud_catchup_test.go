@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -236,6 +237,8 @@ func TestCloudAutoCreate(t *testing.T) {
 	})
 	h.hs.User("ann")
 	h.cloud.Deliver(tencenttest.Twice)
+	h.cloud.FailNext("get_group_info", 1, tencenttest.Fault{Status: http.StatusBadGateway})
+	h.hs.FailRequests(matrixtest.Path("/createRoom"), 1, http.StatusBadGateway, "", 0)
 	told, err := h.cloud.CreateGroup(tencenttest.GroupSpec{Owner: "alice", Members: []string{"bob"}})
 	require.NoError(t, err)
 	linked := func(group string) func() bool {

@@ -146,7 +146,9 @@ func TestCloudPause(t *testing.T) {
 
 			// It is time to try again, without success and then with it.
 			fail()
+			counted = h.cloud.Calls("get_group_msg_receipt")
 			h.probeNow("team")
+			h.cloud.WaitFor(t, "the catch-up has looked at both", func() bool { return h.cloud.Calls("get_group_msg_receipt") >= counted+2 })
 			h.cloud.WaitFor(t, "a try", func() bool { return h.cloud.Calls("group_msg_receipt") == calls+2 })
 			h.quietBut("team")
 			require.Equal(t, calls+2, h.cloud.Calls("group_msg_receipt"), "one reader tries for all")

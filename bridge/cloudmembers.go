@@ -185,7 +185,16 @@ func (c *cloud) createRoom(groupID string) {
 	if !c.b.cfg.Bridge.AutoCreate || mapping.ValidateGroupID(groupID) != nil {
 		return
 	}
-	c.b.background("create "+groupID, func(ctx context.Context) error { return c.createRoomNow(ctx, groupID) })
+	c.b.background("create "+groupID, func(ctx context.Context) error {
+		for attempts := 1; ; attempts++ {
+			err := c.createRoomNow(ctx, groupID)
+			var there *matrix.TemporaryError
+			var here *tencent.TemporaryError
+			if !errors.As(err, &there) && !errors.As(err, &here) || !sleep(ctx, backoff(attempts, 0)) {
+				return err // the catch-up makes what is not made here
+			}
+		}
+	})
 }
 
 func (c *cloud) createRoomNow(ctx context.Context, groupID string) error {
@@ -204,6 +213,9 @@ func (c *cloud) createRoomNow(ctx context.Context, groupID string) error {
 	spec := matrix.GroupRoom{AliasLocalpart: c.b.cfg.AppService.GhostPrefix() + id.EncodeUserLocalpart(groupID), Name: info.Name}
 	for _, mxid := range c.b.cfg.Bridge.AutoInvite {
 		spec.Invite = append(spec.Invite, id.UserID(mxid))
+	}
+	if err = c.b.hs.EnsureBot(ctx); err != nil { // right after the first start it may not be
+		return err
 	}
 	room, err := c.b.hs.CreateGroupRoom(ctx, spec)
 	if err != nil {

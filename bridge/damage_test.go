@@ -102,12 +102,14 @@ func TestDamagedRowStopsItselfOnly(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, parked, 1)
 			where := place{parked[0].RoomID, parked[0].EventID}
-			require.NoError(t, h.b.placeParked(h.ctx, where, parked))
+			_, err = h.b.placeParked(h.ctx, where, parked)
+			require.NoError(t, err)
 			still, err := h.b.reads.ParkedOlder(h.ctx, time.Now().Add(time.Hour), 10)
 			require.NoError(t, err)
 			require.Equal(t, parked, still, "it keeps its age")
 			h.mend(annKey, bobKey)
-			require.NoError(t, h.b.placeParked(h.ctx, where, parked))
+			_, err = h.b.placeParked(h.ctx, where, parked)
+			require.NoError(t, err)
 			h.waitCounts(alice, second.MsgID, 3, 1)
 			h.waitCounts(alice, first.MsgID, 2, 2) // she says "up to"; ben has said so too
 			require.NoError(t, h.client("bob").SendMessageReadReceipts(h.ctx, second.MsgID))
@@ -154,7 +156,8 @@ func TestDamagedRowInTheCloud(t *testing.T) {
 	parked, err := h.b.reads.ParkedOlder(h.ctx, time.Now().Add(time.Hour), 10)
 	require.NoError(t, err)
 	require.NotEmpty(t, parked)
-	require.NoError(t, h.b.placeParked(h.ctx, place{parked[0].RoomID, parked[0].EventID}, parked))
+	_, err = h.b.placeParked(h.ctx, place{parked[0].RoomID, parked[0].EventID}, parked)
+	require.NoError(t, err)
 	h.acked("team", ann, m.Seq)
 }
 

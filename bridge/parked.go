@@ -63,7 +63,12 @@ func (b *Bridge) watchParked() {
 				return
 			}
 			again := now.Add(parkedAsk)
-			if err = b.placeParked(b.ctx, event, waiting[event]); err != nil && b.ctx.Err() == nil {
+			sure, err := b.placeParked(b.ctx, event, waiting[event])
+			if !sure { // what stands between may still come: the sooner the newer the receipt is
+				age := now.Sub(waiting[event][0].Since)
+				again = now.Add(min(max(age/2, b.cfg.Bridge.EventWait), parkedAsk))
+			}
+			if err != nil && b.ctx.Err() == nil {
 				b.log.Warn().Err(err).Str("event_id", event.event).Str("room_id", event.room).Msg("Failed to find the place of a receipt's event")
 				again = now.Add(time.Minute)
 			}
@@ -75,14 +80,15 @@ func (b *Bridge) watchParked() {
 }
 
 // placeParked asks the homeserver where an unknown event stands, and takes the receipts as ones on the nearest event before it that
-// we know. They stay parked: should the event itself still come, they get their true place.
-func (b *Bridge) placeParked(ctx context.Context, event place, parked []receiptsdb.Parked) error {
+// we know. They stay parked: should the event itself still come, they get their true place. It is not sure to be the nearest while
+// others between the two are on their way to us.
+func (b *Bridge) placeParked(ctx context.Context, event place, parked []receiptsdb.Parked) (sure bool, err error) {
 	room := id.RoomID(event.room)
 	known, err := b.maps.Places(ctx, []id.EventID{id.EventID(event.event)})
 	if err != nil {
-		return err
+		return false, err
 	} else if known[id.EventID(event.event)].Pos > 0 {
-		return b.retryParked(ctx, parked)
+		return true, b.retryParked(ctx, parked)
 	}
 	around, err := b.hs.Surroundings(ctx, room, id.EventID(event.event))
 	switch {
@@ -90,17 +96,18 @@ func (b *Bridge) placeParked(ctx context.Context, event place, parked []receipts
 		b.stats.foreignReceipts.Add(int64(len(parked)))
 		zerolog.Ctx(ctx).Warn().Str("room_id", event.room).Str("event_id", event.event).Int("receipts", len(parked)).
 			Msg("Dropping receipts on an event that is not in its room")
-		return b.commits.do(ctx, func(ctx context.Context, s *session) error { return b.reads.Unpark(ctx, parked...) })
+		return true, b.commits.do(ctx, func(ctx context.Context, s *session) error { return b.reads.Unpark(ctx, parked...) })
 	case err != nil:
-		return err
+		return false, err
 	}
-	return b.commits.do(ctx, func(ctx context.Context, s *session) error {
+	err = b.commits.do(ctx, func(ctx context.Context, s *session) error {
 		g, err := s.groupOfRoom(ctx, room)
-		if err != nil || g == nil {
+		if sure = g == nil; err != nil || g == nil {
 			return err
 		}
-		place, ok, err := s.nearest(ctx, room, around)
-		if err != nil || !ok {
+		var place mapping.Place
+		var ok bool
+		if place, ok, sure, err = s.nearest(ctx, room, around); err != nil || !ok {
 			return err
 		}
 		// The place is borrowed, the thread is the event's own.
@@ -124,27 +131,30 @@ func (b *Bridge) placeParked(ctx context.Context, event place, parked []receipts
 		}
 		return s.locatedReceipts(ctx, found)
 	})
+	return sure, err
 }
 
 // nearest is the place just before an event that we do not know: that of the last known event before it, or one below the first
-// known event after it.
-func (s *session) nearest(ctx context.Context, room id.RoomID, around matrix.Surroundings) (mapping.Place, bool, error) {
+// known event after it. It is sure when nothing stands between but what some homeservers never tell of (Dendrite 0.15.2: redactions).
+func (s *session) nearest(ctx context.Context, room id.RoomID, around matrix.Surroundings) (place mapping.Place, ok, sure bool, err error) {
 	places, err := s.b.maps.Places(ctx, append(eventIDs(around.Before), eventIDs(around.After)...))
 	if err != nil {
-		return mapping.Place{}, false, err
+		return mapping.Place{}, false, false, err
 	}
+	sure = true
 	for _, ev := range around.Before {
 		if place, ok := places[ev.ID]; ok && place.RoomID == room && place.Pos > 0 {
-			return place, true, nil
+			return place, true, sure, nil
 		}
+		sure = sure && ev.Type == redactionType
 	}
 	for _, ev := range around.After {
 		if place, ok := places[ev.ID]; ok && place.RoomID == room && place.Pos > 0 {
 			place.Pos--
-			return place, place.Pos > 0, nil
+			return place, place.Pos > 0, false, nil
 		}
 	}
-	return mapping.Place{}, false, nil
+	return mapping.Place{}, false, false, nil
 }
 
 const sweepInterval = time.Hour

@@ -10,12 +10,17 @@ import (
 )
 
 // These have a homeserver of their own, since they end it.
-func TestSynapseRestarts(t *testing.T)  { testRestarts(t, lab.Synapse) }
-func TestDendriteRestarts(t *testing.T) { testRestarts(t, lab.Dendrite) }
+func TestSynapseRestarts(t *testing.T)  { testRestartsOf(t, lab.Synapse) }
+func TestDendriteRestarts(t *testing.T) { testRestartsOf(t, lab.Dendrite) }
 
-func testRestarts(t *testing.T, kind lab.Kind) {
+func testRestartsOf(t *testing.T, kind lab.Kind) {
 	t.Parallel()
-	w := newWorld(t, kind, "restarted")
+	w := newWorld(t, kind, "restarted", "cloudrestarted")
+	t.Run("Standalone", func(t *testing.T) { testRestarts(t, w) })
+	t.Run("Cloud", func(t *testing.T) { testCloudRestarts(t, w) })
+}
+
+func testRestarts(t *testing.T, w *world) {
 	s := own(t, w, "restarted")
 	ann, ben := s.user("ann"), s.user("ben")
 	alice := s.app("alice")

@@ -31,9 +31,7 @@ type scene struct {
 
 func newScene(t *testing.T, w *world, bridge string) *scene {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	t.Cleanup(cancel)
-	s := &scene{t: t, ctx: ctx, w: w, b: w.bridges[bridge]}
+	s := (&scene{w: w, b: w.bridges[bridge]}).on(t)
 	s.root = s.client(admin)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -41,6 +39,15 @@ func newScene(t *testing.T, w *world, bridge string) *scene {
 		}
 	})
 	return s
+}
+
+// on is the same scene for a test that may take its time.
+func (s *scene) on(t *testing.T) *scene {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	t.Cleanup(cancel)
+	other := *s
+	other.t, other.ctx = t, ctx
+	return &other
 }
 
 // own is a scene on a timbridge that no other case uses, started now.

@@ -30,17 +30,21 @@ type world struct {
 	hs      *lab.Homeserver
 	bridges map[string]*timbridge
 	proxies map[string]*proxy
+	apps    map[string]*cloudApp
 	http    *http.Client
 	names   atomic.Int64 // makes names that no other case has
 }
 
 // newWorld starts a homeserver that knows a timbridge of each of these names, none of which runs yet. One whose name begins
-// with "proxied" is reached by the homeserver through a proxy.
+// with "proxied" is reached by the homeserver through a proxy, one whose name begins with "cloud" has its groups in Tencent Cloud.
 func newWorld(t *testing.T, kind lab.Kind, names ...string) *world {
 	t.Helper()
 	lab.Require(t, kind)
 	dir := t.TempDir()
-	w := &world{t: t, bridges: map[string]*timbridge{}, proxies: map[string]*proxy{}, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	w := &world{
+		t: t, bridges: map[string]*timbridge{}, proxies: map[string]*proxy{}, apps: map[string]*cloudApp{},
+		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
+	}
 	t.Cleanup(w.http.CloseIdleConnections)
 	port := freePort(t)
 	puppet, err := matrix.NewDoublePuppetRegistration("puppet", lab.Domain, puppetToken)
@@ -74,8 +78,7 @@ func (w *world) newBridge(t *testing.T, dir, name string, homeserver int) *timbr
 		w.proxies[name] = newProxy(t, address)
 		address = w.proxies[name].server.URL
 	}
-	// YAML takes JSON as it is.
-	text, err := json.Marshal(map[string]any{
+	config := map[string]any{
 		"homeserver": map[string]any{"address": "http://127.0.0.1:" + itoa(homeserver), "domain": lab.Domain},
 		"appservice": map[string]any{
 			"address": address, "hostname": "127.0.0.1", "port": b.port, "id": name,
@@ -89,7 +92,11 @@ func (w *world) newBridge(t *testing.T, dir, name string, homeserver int) *timbr
 		"mapping":       map[string]any{"stamp_senders": []string{"@stamper*:" + lab.Domain}},
 		"bridge":        map[string]any{"event_wait": "1s"},
 		"logging":       map[string]any{"min_level": "debug", "writers": []any{map[string]any{"type": "stdout", "format": "json"}}},
-	})
+	}
+	if strings.HasPrefix(name, "cloud") {
+		w.apps[name] = b.putInCloud(t, config)
+	}
+	text, err := json.Marshal(config) // YAML takes JSON as it is
 	require.NoError(t, err)
 	require.NoError(t, os.Mkdir(dir, 0o700))
 	require.NoError(t, os.WriteFile(b.config(), text, 0o600))
@@ -123,14 +130,24 @@ func testOn(t *testing.T, kind lab.Kind) {
 	t.Parallel()
 	w := newWorld(t, kind, shared, "stopped", "killed", "proxied1", "proxied2", "checked", "imported")
 	w.bridges[shared].start(t)
-	for _, c := range cases() {
+	w.run(t, cases())
+}
+
+// run runs cases on this homeserver, many at a time.
+func (w *world) run(t *testing.T, cases []testCase) {
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			// Dendrite on SQLite gives up ("database is locked", in the end a panic) when it has much to do at a time.
-			if kind != lab.Dendrite {
-				t.Parallel()
-			}
+			w.parallel(t)
 			c.run(t, w)
 		})
+	}
+}
+
+// parallel is t.Parallel where the homeserver can bear it. Dendrite on SQLite gives up ("database is locked", in the end a panic) when
+// it has much to do at a time.
+func (w *world) parallel(t *testing.T) {
+	if w.hs.Kind != lab.Dendrite {
+		t.Parallel()
 	}
 }
 
