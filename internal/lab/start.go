@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -126,6 +127,24 @@ const logTailBytes = 64 << 10
 
 func tail(path string, lines int) string {
 	return lastLines(readFrom(path, max(0, fileSize(path)-logTailBytes)), lines)
+}
+
+// crash finds the line with which a Go program says in its log that it gives up, "" if there is none.
+func crash(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	lines := bufio.NewReader(f)
+	for {
+		line, err := lines.ReadString('\n')
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return strings.TrimSpace(line)
+		} else if err != nil {
+			return ""
+		}
+	}
 }
 
 func fileSize(path string) int64 {

@@ -72,6 +72,9 @@ func Run(t TB, kind Kind, opts Options) *Homeserver {
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("end of the log of %s:\n%s", kind, hs.LogTail(40))
+			if why := crash(hs.LogPath()); why != "" {
+				t.Logf("HOMESERVER CRASHED: %s: %s", kind, why) // .ci/test.sh looks for it
+			}
 		}
 		if err := hs.Close(); err != nil {
 			t.Logf("%v", err)
