@@ -16,6 +16,7 @@ import (
 // An app acknowledges the moment it gets a message: the room may get that message after the request was checked and before it
 // is committed.
 func TestAckCheckedBeforeItsMessageReachedTheRoom(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice", "bob")
@@ -39,6 +40,7 @@ func TestAckCheckedBeforeItsMessageReachedTheRoom(t *testing.T) {
 
 // An ack and the arrival of its message may share one commit, and the reader may have read nothing before.
 func TestAckInTheCommitThatPlacesItsMessage(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice", "bob")

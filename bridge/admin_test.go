@@ -13,6 +13,7 @@ import (
 
 // What map_group does not say of a known group stays as it is; who numbers its messages cannot be changed.
 func TestMapGroupAgain(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := ann.CreateRoom(matrixtest.RoomOptions{Public: true}).String()
@@ -43,6 +44,7 @@ func TestMapGroupAgain(t *testing.T) {
 
 // A group that was imported with Tencent Cloud's numbers goes on with ours, in the room that it has.
 func TestMapGroupTakesOverFromCloud(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := ann.CreateRoom(matrixtest.RoomOptions{Public: true})

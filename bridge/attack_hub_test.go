@@ -18,6 +18,7 @@ import (
 
 // TestNoEventIsSkippedWhileOthersCommit: a cursor that is handed out must have everything below it.
 func TestNoEventIsSkippedWhileOthersCommit(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	h.room("team", h.hs.User("ann"), "alice", "bob")
 	alice := h.client("alice")
@@ -74,6 +75,7 @@ func TestNoEventIsSkippedWhileOthersCommit(t *testing.T) {
 
 // TestMessagesBehindThoseOfATimeAwayArrive: who comes back after many messages were not for him gets the next.
 func TestMessagesBehindThoseOfATimeAwayArrive(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	room := h.room("team", h.hs.User("ann"), "alice", "bob")
 	h.settled()
@@ -117,6 +119,7 @@ func TestMessagesBehindThoseOfATimeAwayArrive(t *testing.T) {
 
 // TestMessagesForThoseOnlineAreNotKeptForOthers: who was away does not get them later.
 func TestMessagesForThoseOnlineAreNotKeptForOthers(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	h.room("team", h.hs.User("ann"), "alice", "bob")
 	alice, bob := h.client("alice"), h.client("bob")
@@ -144,6 +147,7 @@ func TestMessagesForThoseOnlineAreNotKeptForOthers(t *testing.T) {
 
 // TestAnIdleListenerIsNotToldToResync: nothing that was for him has been forgotten.
 func TestAnIdleListenerIsNotToldToResync(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	h.room("team", h.hs.User("ann"), "alice")
 	h.room("other", h.hs.User("ann"), "bob")

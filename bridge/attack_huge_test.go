@@ -14,6 +14,7 @@ import (
 
 // TestReceiptsShareTheirStatements: what a transaction of receipts asks of the database does not grow with their number.
 func TestReceiptsShareTheirStatements(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")

@@ -24,6 +24,7 @@ import (
 
 // TestAFullDiskIsNoReasonToHammerTheHomeserver: what was done but could not be written down is not done again at once, for ever.
 func TestAFullDiskIsNoReasonToHammerTheHomeserver(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	h.room("team", h.hs.User("ann"), "alice")
 	h.settled()
@@ -47,6 +48,7 @@ func TestAFullDiskIsNoReasonToHammerTheHomeserver(t *testing.T) {
 
 // TestALookAtARoomIsNotLost: who asks while one is under way gets another afterwards.
 func TestALookAtARoomIsNotLost(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	began, finish := make(chan struct{}, 10), make(chan struct{})
 	fn := func(ctx context.Context) error {
@@ -74,6 +76,7 @@ func TestALookAtARoomIsNotLost(t *testing.T) {
 
 // TestSyncDoesNotWaitForManyRooms: receipts are read while the bridge still looks who is where.
 func TestSyncDoesNotWaitForManyRooms(t *testing.T) {
+	t.Parallel()
 	var hangs atomic.Bool
 	h := newHouse(t, matrixtest.Dendrite(), func(cfg *config.Config) {
 		target, err := url.Parse(cfg.Homeserver.Address)
@@ -105,6 +108,7 @@ func TestSyncDoesNotWaitForManyRooms(t *testing.T) {
 
 // TestFailuresAreNoEvidence: that a marker could not be sent for a while does not make its first 200 a proof that it is shown.
 func TestFailuresAreNoEvidence(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	ben := h.hs.User("ben")

@@ -27,6 +27,7 @@ func (h *house) isMember(group, user string) bool {
 
 // TestALateJoinOfAGhostMakesNoMember: a ghost is in the room because its user is in the group, never the other way round.
 func TestALateJoinOfAGhostMakesNoMember(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -45,6 +46,7 @@ func TestALateJoinOfAGhostMakesNoMember(t *testing.T) {
 
 // TestAMarkerDoesNotBringBackWhoWasRemoved: a receipt still on its way must not make the ghost join again.
 func TestAMarkerDoesNotBringBackWhoWasRemoved(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice", "bob")
@@ -67,6 +69,7 @@ func TestAMarkerDoesNotBringBackWhoWasRemoved(t *testing.T) {
 
 // TestAnOldListOfMembersIsNoNews: who joined or left after the homeserver was asked is not judged by its answer.
 func TestAnOldListOfMembersIsNoNews(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann, ben, cleo := h.hs.User("ann"), h.hs.User("ben"), h.hs.User("cleo")
 	room := h.room("team", ann, "alice")
@@ -91,6 +94,7 @@ func TestAnOldListOfMembersIsNoNews(t *testing.T) {
 // TestWhoIsFoundInTheRoomHasNotReadWhatWasBefore: a receipt that is quicker than its sender's join, as on Dendrite, must not count
 // for what was said before he came.
 func TestWhoIsFoundInTheRoomHasNotReadWhatWasBefore(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Dendrite())
 	ann, late := h.hs.User("ann"), h.hs.User("late")
 	room := h.room("team", ann, "alice")
@@ -114,6 +118,7 @@ func TestWhoIsFoundInTheRoomHasNotReadWhatWasBefore(t *testing.T) {
 
 // TestALinkedUserWhoIsNotInTheRoomStaysInTheGroup: he is in it by the word of the Tencent side.
 func TestALinkedUserWhoIsNotInTheRoomStaysInTheGroup(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.room("team", ann, "alice")

@@ -13,6 +13,7 @@ import (
 
 // TestAnOwnMessageRedactedBeforeItCameBack: it is the same message all the same.
 func TestAnOwnMessageRedactedBeforeItCameBack(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice", "bob")
@@ -32,6 +33,7 @@ func TestAnOwnMessageRedactedBeforeItCameBack(t *testing.T) {
 
 // TestAnAckBeforeTheEventMovesTheMarkerWhenItComes: whether its stamp can be read or not.
 func TestAnAckBeforeTheEventMovesTheMarkerWhenItComes(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice", "bob")
@@ -51,6 +53,7 @@ func TestAnAckBeforeTheEventMovesTheMarkerWhenItComes(t *testing.T) {
 
 // TestARedactionThatComesFirst: Dendrite hands events over in another order after a restart.
 func TestARedactionThatComesFirst(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Dendrite())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -70,6 +73,7 @@ func TestARedactionThatComesFirst(t *testing.T) {
 // TestALinkMovesNoMarkerBack: what a Matrix user's own client showed before he was linked stays, also on a server that lets markers go
 // back.
 func TestALinkMovesNoMarkerBack(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
@@ -89,6 +93,7 @@ func TestALinkMovesNoMarkerBack(t *testing.T) {
 
 // TestWhatComesAfterAnUpgradeIsNoMessage: the old room is no group's from there on, in the same transaction too.
 func TestWhatComesAfterAnUpgradeIsNoMessage(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -109,6 +114,7 @@ func TestWhatComesAfterAnUpgradeIsNoMessage(t *testing.T) {
 
 // TestMappedSeqsAreBounded: one wrong number must not use all up.
 func TestMappedSeqsAreBounded(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := ann.CreateRoom(matrixtest.RoomOptions{Public: true})

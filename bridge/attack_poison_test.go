@@ -40,6 +40,7 @@ func rawReceipt(room id.RoomID, event string, users ...string) map[string]any {
 
 // TestTakingBackAReactionDoesNotBlock: what is redacted need not be a message.
 func TestTakingBackAReactionDoesNotBlock(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann := h.hs.User("ann")
@@ -53,6 +54,7 @@ func TestTakingBackAReactionDoesNotBlock(t *testing.T) {
 // TestNoEventBlocksTheQueue: whatever members write, or remote servers send, the homeserver's transaction is taken, or it would be
 // sent again for ever and everything behind it with it.
 func TestNoEventBlocksTheQueue(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")

@@ -12,6 +12,7 @@ import (
 
 // TestAnAccountThatHasBeenLinkedActsForThePerson: acknowledged is acknowledged, whichever of his names he uses.
 func TestAnAccountThatHasBeenLinkedActsForThePerson(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.room("team", ann, "alice", "bob")
@@ -31,6 +32,7 @@ func TestAnAccountThatHasBeenLinkedActsForThePerson(t *testing.T) {
 
 // TestSeveralReadersOfOneUnknownEvent: whoever parked a receipt on it gets it placed, not the first alone.
 func TestSeveralReadersOfOneUnknownEvent(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Dendrite(), func(cfg *config.Config) { cfg.Bridge.EventWait = 0 })
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.room("team", ann, "alice")
@@ -50,6 +52,7 @@ func TestSeveralReadersOfOneUnknownEvent(t *testing.T) {
 
 // TestAnEventUnknownInTwoRooms: what is asked about a receipt in one room says nothing of another room.
 func TestAnEventUnknownInTwoRooms(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Dendrite(), func(cfg *config.Config) { cfg.Bridge.EventWait = 0 })
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	other, room := h.room("other", ben, "alice"), h.room("team", ann, "alice")

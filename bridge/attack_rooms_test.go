@@ -12,6 +12,7 @@ import (
 
 // TestReadsCountAfterTheGroupHasMoved: places of the old room say nothing in the new one, where they begin at 1 again.
 func TestReadsCountAfterTheGroupHasMoved(t *testing.T) {
+	t.Parallel()
 	move := map[string]func(h *house, ann *matrixtest.User, old, to id.RoomID){
 		"upgrade": func(h *house, ann *matrixtest.User, old, to id.RoomID) {
 			ann.SendState(old, "m.room.tombstone", "", map[string]any{"replacement_room": to})
@@ -56,6 +57,7 @@ func TestReadsCountAfterTheGroupHasMoved(t *testing.T) {
 // TestWhatWaitsForARoomGoesNowhereElse: messages of a group that has lost its room wait for the next one. The old room may be
 // another group's by then.
 func TestWhatWaitsForARoomGoesNowhereElse(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -83,6 +85,7 @@ func TestWhatWaitsForARoomGoesNowhereElse(t *testing.T) {
 
 // TestARefusedRedactionKeepsNoMessageWaiting: the second event of one message may be beyond our power to redact.
 func TestARefusedRedactionKeepsNoMessageWaiting(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	room := h.room("team", h.hs.User("ann"), "alice")
 	alice := h.client("alice")

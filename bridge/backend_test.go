@@ -38,6 +38,7 @@ func (a *appBackend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestBackendIsToldOfReaders(t *testing.T) {
+	t.Parallel()
 	app := &appBackend{refuse: 1}
 	server := httptest.NewServer(app)
 	defer server.Close()

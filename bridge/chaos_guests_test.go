@@ -12,6 +12,7 @@ import (
 // TestReaderWhoCameAndWent: the webhooks of somebody's joining and leaving were lost, so that nobody knows that he was a member, but not
 // that of his receipt. He is counted as Tencent counts him.
 func TestReaderWhoCameAndWent(t *testing.T) {
+	t.Parallel()
 	h := newCloudHouse(t, matrixtest.Synapse(), tencenttest.Options{})
 	ann := h.hs.User("ann")
 	h.link("team", ann, "alice", "bob")

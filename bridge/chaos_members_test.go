@@ -38,6 +38,7 @@ func (h *house) isListed(group string, user id.UserID) bool {
 
 // TestListedLeaveBeforeItsEvent: who has read a message and left, both before the bridge heard of either, has read it.
 func TestListedLeaveBeforeItsEvent(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.room("team", ben, "alice")
@@ -57,6 +58,7 @@ func TestListedLeaveBeforeItsEvent(t *testing.T) {
 // TestListedJoinBeforeItsEvent: what was written before somebody joined was not said to him, though the bridge hears of it after it
 // has found him in the room.
 func TestListedJoinBeforeItsEvent(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.room("team", ben, "alice")
@@ -75,6 +77,7 @@ func TestListedJoinBeforeItsEvent(t *testing.T) {
 
 // TestListedTwiceBeforeItsEvents: the lists of two starts contradict each other, and the events that explain both come after them.
 func TestListedTwiceBeforeItsEvents(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.room("team", ben, "alice")
@@ -101,6 +104,7 @@ func TestListedTwiceBeforeItsEvents(t *testing.T) {
 
 // TestListedMemberChangesHisName: a member who was found by the list has no other begin because he takes another name later.
 func TestListedMemberChangesHisName(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := ben.CreateRoom(matrixtest.RoomOptions{Public: true})
@@ -119,6 +123,7 @@ func TestListedMemberChangesHisName(t *testing.T) {
 // TestListedSinceTheLinking: who was in the room when it was linked has no event of his joining to come. The list finds him gone before
 // the event of his leaving comes.
 func TestListedSinceTheLinking(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := ben.CreateRoom(matrixtest.RoomOptions{Public: true})

@@ -14,6 +14,7 @@ import (
 // TestRecallOfSomebodyWhoLeft: the owner of a group recalls a message of somebody who has left it, so that his ghost is not in the
 // room any more. The bot has no right to redact.
 func TestRecallOfSomebodyWhoLeft(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string]matrixtest.Options{"Synapse": matrixtest.Synapse(), "Dendrite": matrixtest.Dendrite()} {
 		t.Run(name, func(t *testing.T) {
 			h := newCloudHouse(t, opts, tencenttest.Options{})
@@ -33,6 +34,7 @@ func TestRecallOfSomebodyWhoLeft(t *testing.T) {
 // TestTakenBackWhileUnderWay: a Matrix user takes a message back while nobody knows whether Tencent has got it, and leaves. It is
 // recalled at Tencent, and what Tencent then says of that leaves no work that cannot be done.
 func TestTakenBackWhileUnderWay(t *testing.T) {
+	t.Parallel()
 	h := newCloudHouse(t, matrixtest.Synapse(), tencenttest.Options{})
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.link("team", ann, "alice")
@@ -55,6 +57,7 @@ func TestTakenBackWhileUnderWay(t *testing.T) {
 // TestRedactionSeenBeforeEarlierMessages: /sync tells of a redaction before the transactions tell of what was written before it. Who
 // marks the redaction as read, as clients do with the newest event, has read that all the same.
 func TestRedactionSeenBeforeEarlierMessages(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.room("team", ben, "alice")
@@ -80,6 +83,7 @@ func TestRedactionSeenBeforeEarlierMessages(t *testing.T) {
 // taken as one on the event before it. If that is still on its way when the homeserver is asked, it counts when it has come, and not
 // an hour later.
 func TestReceiptOnUnpushedEventWhileOthersAreOnTheirWay(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Dendrite(), func(cfg *config.Config) { cfg.Bridge.EventWait = 10 * time.Millisecond })
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.room("team", ben, "alice")

@@ -12,6 +12,7 @@ import (
 // TestUnlinkWhileMarkerIsDue: unlinking forgets what Matrix showed of the linked user, also when a look at his marker is due in this very
 // moment. His ghost, which has shown nothing yet, shows then what he has read.
 func TestUnlinkWhileMarkerIsDue(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.room("team", ben, "alice")

@@ -151,6 +151,7 @@ func TestCloudOwnAccountEchoed(t *testing.T) {
 
 // TestCloudLinkedUser: one person with an account of his own on either side is one reader, whichever he uses; his old account leaves.
 func TestCloudLinkedUser(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newCloudHouse(t, opts, tencenttest.Options{})
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")

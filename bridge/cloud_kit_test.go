@@ -84,7 +84,7 @@ func only(list []tencenttest.Webhook, command string) (kept []tencenttest.Webhoo
 }
 
 // row is what is stored of a reader.
-func (h *cloudHouse) row(group, userID string) (row receiptsdb.Row) {
+func (h *house) row(group, userID string) (row receiptsdb.Row) {
 	h.t.Helper()
 	u, err := h.b.person(h.ctx, userID)
 	if isNotFound(err) {

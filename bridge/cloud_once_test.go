@@ -101,6 +101,7 @@ func TestCloudLinkedWhileSending(t *testing.T) {
 
 // TestCloudPushedTwice: what the homeserver pushes again, under another transaction id, is no second message.
 func TestCloudPushedTwice(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newCloudHouse(t, opts, tencenttest.Options{})
 		ann := h.hs.User("ann")

@@ -167,6 +167,7 @@ func TestCloudLostDatabase(t *testing.T) {
 
 // TestCloudHomeserverRestarts: with its transaction ids forgotten, a homeserver still has each message once.
 func TestCloudHomeserverRestarts(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newCloudHouse(t, opts, tencenttest.Options{})
 		ann := h.hs.User("ann")

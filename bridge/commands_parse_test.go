@@ -9,6 +9,7 @@ import (
 )
 
 func TestParseCommand(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]commandRequest{
 		"":                         {verb: verbHelp},
 		"help":                     {verb: verbHelp},
@@ -50,6 +51,7 @@ func TestParseCommand(t *testing.T) {
 }
 
 func TestCommandText(t *testing.T) {
+	t.Parallel()
 	for body, want := range map[string]string{
 		"!tim":                   "",
 		"!tim  status":           "status",
@@ -67,6 +69,7 @@ func TestCommandText(t *testing.T) {
 }
 
 func TestCommandUsage(t *testing.T) {
+	t.Parallel()
 	help := commandUsage("!tim", verbHelp)
 	for _, line := range commandLines() {
 		require.Contains(t, help, "!tim "+line.verb)

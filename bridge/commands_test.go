@@ -44,6 +44,7 @@ func (h *house) group(groupID string) mapping.Group {
 }
 
 func TestCommands(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
@@ -91,6 +92,7 @@ func TestCommands(t *testing.T) {
 
 // TestCommandsAreNoMessages: a message beside a command is the only one that the group gets; what only looks like a command is one.
 func TestCommandsAreNoMessages(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -109,6 +111,7 @@ func TestCommandsAreNoMessages(t *testing.T) {
 }
 
 func TestCommandAnswersOnce(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -131,6 +134,7 @@ func TestCommandAnswersOnce(t *testing.T) {
 
 // TestCommandSwitches: what the commands say about receipts is what happens.
 func TestCommandSwitches(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
@@ -171,6 +175,7 @@ func TestCommandSwitches(t *testing.T) {
 
 // TestCommandAnswerRetried: the homeserver fails for a moment.
 func TestCommandAnswerRetried(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -184,6 +189,7 @@ func TestCommandAnswerRetried(t *testing.T) {
 
 // TestCommandLinkRights: power in a room is nothing that a stranger could not have in a room of his own.
 func TestCommandLinkRights(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse(), func(cfg *config.Config) { cfg.Bridge.CommandPrefix = "!bridge " })
 	ann := h.hs.User("ann")
 	room := ann.CreateRoom(matrixtest.RoomOptions{Public: true})
@@ -207,6 +213,7 @@ func TestCommandLinkRights(t *testing.T) {
 }
 
 func TestIsCommand(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse(), func(cfg *config.Config) { cfg.Mapping.StampSenders = []string{"@other_*:localhost"} })
 	key := ""
 	for name, tc := range map[string]struct {
@@ -243,6 +250,7 @@ func TestIsCommand(t *testing.T) {
 }
 
 func TestCommandQueue(t *testing.T) {
+	t.Parallel()
 	var c commands
 	put := func(room, event int) (start bool, err error) {
 		return c.put(matrix.Event{ID: id.EventID(fmt.Sprintf("$%d-%d", room, event)), RoomID: id.RoomID(fmt.Sprintf("!%d", room))})

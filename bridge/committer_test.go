@@ -14,6 +14,7 @@ import (
 )
 
 func TestCommitterOneBadChangeFailsAlone(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	h.root = nil
 	boom := errors.New("boom")
@@ -63,6 +64,7 @@ func TestCommitterOneBadChangeFailsAlone(t *testing.T) {
 }
 
 func TestCommitterFinishesWhatItHasAccepted(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	results := make(chan error, 100)
 	for i := range 100 {
@@ -95,6 +97,7 @@ func TestCommitterFinishesWhatItHasAccepted(t *testing.T) {
 }
 
 func TestCommitterWithdrawsWhatNobodyWaitsFor(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	gate, held := make(chan struct{}), make(chan struct{})
 	go func() {

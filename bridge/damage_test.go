@@ -122,6 +122,7 @@ func TestDamagedRowStopsItselfOnly(t *testing.T) {
 }
 
 func TestDamagedRowInTheCloud(t *testing.T) {
+	t.Parallel()
 	h := plainCloud(t, tencenttest.Points{}, func(cfg *config.Config) { cfg.Tencent.Concurrency, cfg.Matrix.Concurrency = 1, 1 })
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.link("team", ann, "alice", "bob", "carol")
@@ -162,6 +163,7 @@ func TestDamagedRowInTheCloud(t *testing.T) {
 }
 
 func TestDamageIsReportedOnceAnHour(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	ctx := zerolog.New(&out).WithContext(t.Context())
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

@@ -84,6 +84,7 @@ func syncTokenOf(h *house) string {
 }
 
 func TestNothingIsAcknowledgedThatCannotBeStored(t *testing.T) {
+	t.Parallel()
 	eachTrouble(t, func(t *testing.T, bad trouble) {
 		h := newHouse(t, matrixtest.Dendrite()) // receipts come by /sync alone
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
@@ -99,6 +100,7 @@ func TestNothingIsAcknowledgedThatCannotBeStored(t *testing.T) {
 		waiting, err := alice.SendText(h.ctx, "team", "waiting")
 		require.NoError(t, err)
 		require.NoError(t, bob.SendMessageReadReceipts(h.ctx, first.MsgID))
+		h.wait("the marker failed, and that is written down", func() bool { return h.row("team", "bob").Attempts > 0 })
 		token := syncTokenOf(h)
 
 		bad.begin(h)
@@ -151,6 +153,7 @@ func TestNothingIsAcknowledgedThatCannotBeStored(t *testing.T) {
 func (h *house) requests(path string) int { return len(h.hs.Requests(matrixtest.Path(path))) }
 
 func TestWebhooksThatCannotBeStoredFail(t *testing.T) {
+	t.Parallel()
 	eachTrouble(t, func(t *testing.T, bad trouble) {
 		h := plainCloud(t, tencenttest.Points{})
 		ann := h.hs.User("ann")
@@ -188,6 +191,7 @@ func (h *cloudHouse) lastDelivery(command string) tencenttest.Delivery {
 // TestFullDiskLosesNothing fills the database to its last page with inputs of all kinds. A full database still takes what fits into
 // pages that are there; the answers must say which inputs that were.
 func TestFullDiskLosesNothing(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice", "bob")
@@ -285,6 +289,7 @@ func TestFullDiskLosesNothing(t *testing.T) {
 
 // TestWaitsForAnotherWriter: a lock that is given back in time is only waited for.
 func TestWaitsForAnotherWriter(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	h.room("team", ann, "alice")
@@ -308,6 +313,7 @@ func TestWaitsForAnotherWriter(t *testing.T) {
 
 // TestReconcilersTryBeforeTheyAct: what could not be written down is not done again before the database takes something.
 func TestReconcilersTryBeforeTheyAct(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	require.NoError(t, h.b.writable(h.ctx))
 	value, err := h.b.own.Value(h.ctx, "tried")

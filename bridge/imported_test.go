@@ -14,6 +14,7 @@ import (
 )
 
 func TestImportedMessagesAreLearntAtStart(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse(), func(cfg *config.Config) { cfg.Mapping.StampSenders = []string{"@other:localhost"} })
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := ann.CreateRoom(matrixtest.RoomOptions{Public: true})

@@ -41,6 +41,7 @@ func TestReceiptSurvivesTemporaryRefusals(t *testing.T) {
 }
 
 func TestReceiptOfAGhostThatIsNotInTheRoom(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -52,6 +53,7 @@ func TestReceiptOfAGhostThatIsNotInTheRoom(t *testing.T) {
 }
 
 func TestReceiptRefusedForGoodIsTriedAgainWithTheNextMessage(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -67,6 +69,7 @@ func TestReceiptRefusedForGoodIsTriedAgainWithTheNextMessage(t *testing.T) {
 }
 
 func TestBotWithoutTheRightToInvite(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := ann.CreateRoom(matrixtest.RoomOptions{InviteLevel: 50, Invite: []id.UserID{h.b.bot()}})
@@ -85,6 +88,7 @@ func TestBotWithoutTheRightToInvite(t *testing.T) {
 }
 
 func TestContiguousPolicyWaitsForTheHole(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse(), func(cfg *config.Config) { cfg.Matrix.Policy = config.PolicyContiguous })
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -99,6 +103,7 @@ func TestContiguousPolicyWaitsForTheHole(t *testing.T) {
 }
 
 func TestMarkerMovedBackByTheServerIsRestored(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Dendrite())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")

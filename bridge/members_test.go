@@ -13,6 +13,7 @@ import (
 )
 
 func TestLateJoiner(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann, late := h.hs.User("ann"), h.hs.User("late")
@@ -32,6 +33,7 @@ func TestLateJoiner(t *testing.T) {
 }
 
 func TestMemberLeavesAndComesBack(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
@@ -61,6 +63,7 @@ func TestMemberLeavesAndComesBack(t *testing.T) {
 }
 
 func TestTencentMemberComesAndGoes(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -85,6 +88,7 @@ func TestTencentMemberComesAndGoes(t *testing.T) {
 }
 
 func TestLinkedUser(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
@@ -130,6 +134,7 @@ func TestLinkedUser(t *testing.T) {
 }
 
 func TestUnlinkAndRelinkToAnotherRoom(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann := h.hs.User("ann")
@@ -163,6 +168,7 @@ func TestUnlinkAndRelinkToAnotherRoom(t *testing.T) {
 }
 
 func TestSeqOrderDiffersFromRoomOrder(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse(), func(cfg *config.Config) { cfg.Mapping.StampSenders = []string{"@other_*:localhost"} })
 	ann, ben, other := h.hs.User("ann"), h.hs.User("ben"), h.hs.User("other_bot")
 	room := ann.CreateRoom(matrixtest.RoomOptions{Public: true})
@@ -191,6 +197,7 @@ func TestSeqOrderDiffersFromRoomOrder(t *testing.T) {
 }
 
 func TestStampsOfStrangersDoNotCount(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse(), func(cfg *config.Config) { cfg.Mapping.StampSenders = []string{"@other_bot:localhost"} })
 	ann, other := h.hs.User("ann"), h.hs.User("other_bot")
 	room := ann.CreateRoom(matrixtest.RoomOptions{Public: true})

@@ -11,6 +11,7 @@ import (
 )
 
 func TestReceiptsMadeWhileStoppedArrive(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann := h.hs.User("ann")
@@ -25,6 +26,7 @@ func TestReceiptsMadeWhileStoppedArrive(t *testing.T) {
 }
 
 func TestReceiptWhoseTransactionFailedArrives(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -41,6 +43,7 @@ func TestReceiptWhoseTransactionFailedArrives(t *testing.T) {
 }
 
 func TestAcksMadeWhileTheHomeserverIsDownArrive(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
@@ -57,6 +60,7 @@ func TestAcksMadeWhileTheHomeserverIsDownArrive(t *testing.T) {
 }
 
 func TestMessagesSentWhileTheHomeserverIsDownArriveOnce(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann := h.hs.User("ann")
@@ -87,6 +91,7 @@ func TestMessagesSentWhileTheHomeserverIsDownArriveOnce(t *testing.T) {
 }
 
 func TestRepeatedTransactionsChangeNothing(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -109,6 +114,7 @@ func TestRepeatedTransactionsChangeNothing(t *testing.T) {
 }
 
 func TestSecondEventOfOneMessageIsRedacted(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -126,6 +132,7 @@ func TestSecondEventOfOneMessageIsRedacted(t *testing.T) {
 }
 
 func TestListenerResumesByCursor(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice", "bob")

@@ -23,6 +23,7 @@ func eachServer(t *testing.T, test func(t *testing.T, opts matrixtest.Options)) 
 }
 
 func TestReceiptFromV2TIMReachesMatrix(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
@@ -42,6 +43,7 @@ func TestReceiptFromV2TIMReachesMatrix(t *testing.T) {
 }
 
 func TestReceiptFromMatrixReachesV2TIM(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann := h.hs.User("ann")
@@ -68,6 +70,7 @@ func TestReceiptFromMatrixReachesV2TIM(t *testing.T) {
 }
 
 func TestReadUpToCoversMessagesOfSeveralSenders(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")
@@ -90,6 +93,7 @@ func TestReadUpToCoversMessagesOfSeveralSenders(t *testing.T) {
 }
 
 func TestManyMessagesAtOnceBecomeFewReceipts(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.room("team", ann, "alice")
@@ -111,6 +115,7 @@ func TestManyMessagesAtOnceBecomeFewReceipts(t *testing.T) {
 }
 
 func TestMixedGroupsAreRefusedAndNothingChanges(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann := h.hs.User("ann")
@@ -133,6 +138,7 @@ func TestMixedGroupsAreRefusedAndNothingChanges(t *testing.T) {
 }
 
 func TestStrangersLearnNothing(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -151,6 +157,7 @@ func TestStrangersLearnNothing(t *testing.T) {
 }
 
 func TestReceiptNamingAnEventOfAnotherRoomIsRefused(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Dendrite()) // Synapse would not even show it
 	ann := h.hs.User("ann")
 	roomA, roomB := h.room("a", ann, "alice"), h.room("b", ann, "alice")
@@ -171,6 +178,7 @@ func TestReceiptNamingAnEventOfAnotherRoomIsRefused(t *testing.T) {
 }
 
 func TestPrivateReceiptDoesNotCross(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")
@@ -190,6 +198,7 @@ func TestPrivateReceiptDoesNotCross(t *testing.T) {
 }
 
 func TestThreads(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
 	ann, ben := h.hs.User("ann"), h.hs.User("ben")
 	room := h.room("team", ann, "alice")
@@ -214,6 +223,7 @@ func TestThreads(t *testing.T) {
 }
 
 func TestReactionAsLastReadEvent(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann, ben := h.hs.User("ann"), h.hs.User("ben")

@@ -84,6 +84,7 @@ func newChores() *chores {
 }
 
 func TestReconcilerDoesWhatIsDue(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newChores()
 		for _, key := range []string{"a", "b", "c", "d", "e"} {
@@ -118,6 +119,7 @@ func TestReconcilerDoesWhatIsDue(t *testing.T) {
 }
 
 func TestReconcilerSurvivesADatabaseThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newChores()
 		c.fail = errors.New("disk I/O error")
@@ -138,6 +140,7 @@ func TestReconcilerSurvivesADatabaseThatDoesNotAnswer(t *testing.T) {
 
 // A request that is dropped may have been taken all the same: what is under way when the bridge stops gets its time.
 func TestReconcilerFinishesWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct{ took, end time.Duration }{
 		"soon": {took: finishWithin / 2, end: finishWithin / 2}, "never": {took: time.Hour, end: finishWithin},
 	} {
@@ -160,6 +163,7 @@ func TestReconcilerFinishesWhatIsUnderWay(t *testing.T) {
 }
 
 func TestBackoff(t *testing.T) {
+	t.Parallel()
 	for attempts := range 200 {
 		wait := backoff(attempts, 0)
 		require.Greater(t, wait, 400*time.Millisecond)

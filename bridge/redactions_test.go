@@ -11,6 +11,7 @@ import (
 
 // TestRedactionRecalls: also where the homeserver pushes no redactions, as Dendrite does not.
 func TestRedactionRecalls(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newHouse(t, opts)
 		ann := h.hs.User("ann")
@@ -24,6 +25,7 @@ func TestRedactionRecalls(t *testing.T) {
 
 // TestRedactionReachesTencent, of what was made while timbridge was away too.
 func TestRedactionReachesTencent(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
 		h := newCloudHouse(t, opts, tencenttest.Options{})
 		ann := h.hs.User("ann")

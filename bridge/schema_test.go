@@ -141,6 +141,7 @@ func requireSound(t testing.TB, b *Bridge) {
 }
 
 func TestUpgradeFromEverySchema(t *testing.T) {
+	t.Parallel()
 	fresh := seeded(t)
 	requireSound(t, fresh)
 	for _, table := range []string{"group", "room", "user", "member", "message", "anchor", "reader", "parked", "callback", "state", "outbox", "room_task", "feed", "early_redaction", "relay", "join", "pause", "private"} {
@@ -175,6 +176,7 @@ func TestUpgradeFromEverySchema(t *testing.T) {
 
 // TestNewerSchemaIsRefused: whichever part is newer, none is changed.
 func TestNewerSchemaIsRefused(t *testing.T) {
+	t.Parallel()
 	sql, err := os.ReadFile(filepath.Join(dumps, versionName(t, seeded(t).db)+".sql"))
 	require.NoError(t, err)
 	names := []string{"mapping", "receipts", "bridge", "state"}
@@ -215,6 +217,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 }
 
 func TestCheckCurrentAsksForTables(t *testing.T) {
+	t.Parallel()
 	b := openBridge(t, filepath.Join(t.TempDir(), "empty.db"))
 	require.NoError(t, CheckSchema(t.Context(), b.db))
 	require.ErrorContains(t, CheckCurrent(t.Context(), b.db), "start timbridge once")

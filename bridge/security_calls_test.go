@@ -163,6 +163,7 @@ func (s *scene) bodies() ([]string, map[string]string) {
 // TestNobodyGetsIn makes every call that the server has as everybody who must not: each is refused with the right code, nothing is
 // stored, nothing goes to the homeserver, and nobody is told anything.
 func TestNobodyGetsIn(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	order, bodies := s.bodies()
 	require.ElementsMatch(t, s.b.api.Commands(), order, "a call without a row here is a call that nobody has tried to get through")
@@ -271,6 +272,7 @@ func expiredSig(t *testing.T, user string) string {
 
 // TestOutsidersCannotTellWhatThereIs: a message of another group is answered as one that does not exist, word for word.
 func TestOutsidersCannotTellWhatThereIs(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	const absent = "144115233406643804-1727580296-4026038328"
 	for _, path := range []string{"v2tim/sendMessageReadReceipts", "v2tim/getMessageReadReceipts", "v2tim/getGroupMessageReadMemberList"} {
@@ -303,6 +305,7 @@ func TestOutsidersCannotTellWhatThereIs(t *testing.T) {
 
 // TestOutsidersWaitAsLongAsForWhatDoesNotExist: neither is the answer faster, which the wait for a membership under way shows.
 func TestOutsidersWaitAsLongAsForWhatDoesNotExist(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, func(cfg *config.Config) { cfg.Bridge.MappingWait = time.Minute })
 	for _, user := range []string{"mallory", "newcomer"} { // a known user and one of whom nobody has heard
 		done, look := make(chan error, 1), s.asked.n.Load()+4 // user, message, group, size of the group
@@ -317,6 +320,7 @@ func TestOutsidersWaitAsLongAsForWhatDoesNotExist(t *testing.T) {
 
 // TestEventsAreOnesOwn: whoever listens hears of his own messages' readers and of his own groups, whatever cursor he gives.
 func TestEventsAreOnesOwn(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	require.NoError(t, s.client("bob").SendMessageReadReceipts(s.ctx, s.message.MsgID))
 	s.settled()

@@ -15,7 +15,6 @@ import (
 	"github.com/timbridge/timbridge/bridge/matrix/matrixtest"
 	"github.com/timbridge/timbridge/bridge/tencent/tencenttest"
 	"github.com/timbridge/timbridge/mapping"
-	"github.com/timbridge/timbridge/receipts"
 )
 
 // receiptWay is one of the two ways on which receipts of a homeserver come in.
@@ -46,6 +45,7 @@ func receiptWays() map[string]receiptWay {
 // TestFederationCannotForgeReceipts: whatever receipt a server of the federation sends, it moves nobody's but those of its own users
 // who are in that very room.
 func TestFederationCannotForgeReceipts(t *testing.T) {
+	t.Parallel()
 	for name, send := range receiptWays() {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, matrixtest.Synapse())
@@ -84,7 +84,7 @@ func TestFederationCannotForgeReceipts(t *testing.T) {
 			}
 			require.EqualValues(t, 2, h.b.stats.foreignReceipts.Load())
 			for _, reader := range []string{"bob", "nobody"} { // nor does it hold back what is really read
-				require.Zero(t, h.reader("team", reader).Read.Len(), reader)
+				require.Zero(t, h.row("team", reader).Read.Len(), reader)
 			}
 			send(h, room, event, ann.ID)
 			h.waitCounts(alice, sent.MsgID, 1, 1)
@@ -100,6 +100,7 @@ func TestFederationCannotForgeReceipts(t *testing.T) {
 
 // TestForgedReceiptsReachNoTencentCloud: no call is made in the name of anybody who did not read.
 func TestForgedReceiptsReachNoTencentCloud(t *testing.T) {
+	t.Parallel()
 	for name, send := range receiptWays() {
 		t.Run(name, func(t *testing.T) {
 			h := plainCloud(t, tencenttest.Points{})
@@ -120,23 +121,9 @@ func TestForgedReceiptsReachNoTencentCloud(t *testing.T) {
 	}
 }
 
-// reader is what a Tencent user has read in a group; nothing if nobody has heard of him.
-func (h *house) reader(group, userID string) receipts.Reader {
-	h.t.Helper()
-	u, err := h.b.person(h.ctx, userID)
-	if isNotFound(err) {
-		return receipts.Reader{}
-	}
-	require.NoError(h.t, err)
-	g, err := h.b.maps.GroupByID(h.ctx, group)
-	require.NoError(h.t, err)
-	rows, err := h.b.reads.Readers(h.ctx, g.Key, []mapping.UserKey{u.Key})
-	require.NoError(h.t, err)
-	return rows[u.Key].Reader
-}
-
 // TestInventedUsersAreBounded: a server that sends receipts for users whom it invents fills no database, and keeps nobody else out.
 func TestInventedUsersAreBounded(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse(), func(cfg *config.Config) { cfg.Bridge.EventWait = time.Hour })
 	ann := h.hs.User("ann")
 	room := h.room("team", ann, "alice")

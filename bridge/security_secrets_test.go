@@ -137,6 +137,7 @@ func malformed(room id.RoomID) []string {
 
 // TestNothingSecretGetsOut: a standalone house in which everything goes wrong that can.
 func TestNothingSecretGetsOut(t *testing.T) {
+	t.Parallel()
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, closed.Close())
@@ -224,6 +225,7 @@ func TestNothingSecretGetsOut(t *testing.T) {
 
 // TestNothingSecretGetsOutInTheCloud is the same for a cloud house: calls to Tencent and webhooks.
 func TestNothingSecretGetsOutInTheCloud(t *testing.T) {
+	t.Parallel()
 	var backend http.HandlerFunc = func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusBadGateway) }
 	app := httptest.NewServer(backend)
 	h := plainCloud(t, tencenttest.Points{}, func(cfg *config.Config) {
@@ -282,6 +284,7 @@ func (h *cloudHouse) hookWith(tr *transcript, body string) {
 
 // TestErrorsOfTheConfigHoldNoSecrets: whatever is wrong with a configuration, what is said of it names the key and not the value.
 func TestErrorsOfTheConfigHoldNoSecrets(t *testing.T) {
+	t.Parallel()
 	tr := new(transcript)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config.yaml")
