@@ -109,7 +109,8 @@ func (c *cloud) catchUpReaders(ctx context.Context, g *mapping.Group, seq receip
 	})
 }
 
-// tellAgain finds Matrix users whose receipt Tencent was told of and does not have, linked ones too.
+// tellAgain finds Matrix users whose receipt Tencent was told of and does not have, linked ones too. Who is no member of the group
+// is told of when he is one.
 func (s *session) tellAgain(ctx context.Context, g *mapping.Group, seq receipts.MsgSeq, sender mapping.UserKey, read map[string][]receipts.MsgSeq) error {
 	keys, err := s.readersOf(ctx, g.Key)
 	if err != nil {
@@ -122,13 +123,6 @@ func (s *session) tellAgain(ctx context.Context, g *mapping.Group, seq receipts.
 		u := s.users[key]
 		if _, has := read[u.UserID]; has || u.Kind == receipts.KindGhost || u.AliasOf != 0 || u.Key == sender {
 			continue
-		}
-		if u.Kind == receipts.KindAccount {
-			if j, err := s.b.own.JoinOf(ctx, g.Key, u.Key); err != nil {
-				return err
-			} else if !j.Joined {
-				continue
-			}
 		}
 		row, _, err := s.reader(ctx, g.Key, u.Key)
 		if err != nil {
