@@ -101,6 +101,8 @@ func (a *actor) inCloud(p *person) {
 		a.cloudSends(g, p)
 	case n < 7:
 		a.cloudRecalls(g, p)
+	case n < 8:
+		a.cloudRewords(g, p)
 	default:
 		a.cloudAcks(g, p)
 	}
@@ -108,12 +110,34 @@ func (a *actor) inCloud(p *person) {
 
 func (a *actor) cloudSends(g *group, p *person) {
 	m := &message{group: g, by: p, text: a.text(p, g), wants: !a.chance(0.15), at: span{from: time.Now()}, state: denied}
-	sent, err := p.cloud.Send(g.id, m.text, tencenttest.SendOptions{NeedReadReceipt: m.wants})
-	if err == nil {
-		m.state, m.seq, m.msgID = accepted, sent.Seq, sent.MsgID
+	if a.chance(0.1) {
+		m.online = true
+		a.stats.did("online only")
 	}
-	m.at.to = time.Now()
 	a.ledger.sent(m)
+	sent, err := p.cloud.Send(g.id, m.text, tencenttest.SendOptions{NeedReadReceipt: m.wants, OnlineOnly: m.online})
+	a.ledger.change(func() {
+		m.at.to = time.Now()
+		if err == nil {
+			m.state = accepted
+		}
+		if err == nil && !m.online { // the number that one of those may have is none of the history's
+			m.seq, m.msgID = sent.Seq, sent.MsgID
+		}
+	})
+}
+
+// cloudRewords edits a message of one's own. Tencent tells nobody.
+func (a *actor) cloudRewords(g *group, p *person) {
+	own := a.ledger.recent(g, p, 5)
+	if len(own) == 0 {
+		return
+	}
+	m, text := own[a.rand.IntN(len(own))], a.text(p, g)
+	a.ledger.change(func() { m.edits = append(m.edits, text) })
+	if p.cloud.Edit(g.id, m.seq, text) == nil {
+		a.stats.did("edits at Tencent")
+	}
 }
 
 func (a *actor) cloudRecalls(g *group, p *person) {

@@ -34,7 +34,7 @@ func TestChaos(t *testing.T) {
 func kindOf(t *testing.T, seed uint64) kind {
 	var chosen []kind
 	for _, k := range kinds() {
-		if *kindFlag == "" || k.name == *kindFlag {
+		if k.is(*kindFlag) {
 			chosen = append(chosen, k)
 		}
 	}
@@ -61,6 +61,10 @@ func runSeed(t *testing.T, seed uint64, k kind) *stats {
 	}
 	w.stats.load = time.Since(began)
 	w.settle()
+	w.deepCheck()
+	if line := w.bridge.Crash(); line != "" {
+		w.stats.violated(violation{"process", "timbridge", "no crash", line})
+	}
 	w.stats.settled = time.Since(began) - w.stats.load
 	w.stats.messages, w.stats.receipts = w.ledger.count()
 	for i, v := range w.stats.violations {
@@ -99,11 +103,11 @@ type faultKind struct {
 }
 
 func (w *world) faults() []faultKind {
-	list := []faultKind{
-		{700 * time.Millisecond, (*actor).breakHomeserver},
-		{500 * time.Millisecond, func(a *actor) { a.repeat(a.rand) }},
-		{4 * time.Second, (*actor).holdDatabase},
-	}
+	list := append(w.hs.faults(),
+		faultKind{500 * time.Millisecond, func(a *actor) { a.repeat(a.rand) }},
+		faultKind{4 * time.Second, (*actor).lockDatabase},
+		faultKind{3 * time.Second, (*actor).fillDisk},
+	)
 	if w.cloud != nil {
 		list = append(list, faultKind{700 * time.Millisecond, (*actor).breakTencent}, faultKind{1500 * time.Millisecond, (*actor).breakWebhooks})
 	}
@@ -126,7 +130,7 @@ func (w *world) keep() {
 		}
 	}
 	for _, name := range []string{"timbridge.log", "timbridge.db", "timbridge.db-wal", "config.yaml"} {
-		from, err := os.Open(filepath.Join(w.bridge.dir, name))
+		from, err := os.Open(filepath.Join(w.bridge.Dir, name))
 		if err != nil {
 			continue
 		}

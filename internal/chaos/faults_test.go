@@ -2,14 +2,9 @@ package chaos
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"net/http"
+	"strings"
 	"time"
-
-	_ "modernc.org/sqlite" // holds the database busy
-
-	"github.com/timbridge/timbridge/bridge/matrix/matrixtest"
 )
 
 // killer ends and starts timbridge until it has been ended as often as was asked for. It is the only one that touches the process
@@ -20,7 +15,7 @@ func (a *actor) killer(kills int) error {
 		if a.chance(0.15) {
 			uptime = a.rand.IntN(150) // hardly awake
 		}
-		if !a.rest(time.Duration(uptime) * time.Millisecond) {
+		if !a.rest(a.kind.pace(time.Duration(uptime) * time.Millisecond)) {
 			return nil
 		}
 		if err := a.endOnce(); err != nil {
@@ -37,63 +32,46 @@ func (a *actor) killer(kills int) error {
 }
 
 func (a *actor) endOnce() error {
-	select {
-	case how := <-a.bridge.exited:
-		a.bridge.exited <- how
-		return errors.Join(errors.New("timbridge has ended by itself"), how)
-	default:
+	if ended, how := a.bridge.Ended(); ended {
+		return errors.Join(errors.New("timbridge has ended by itself"), how, errors.New(a.bridge.LogTail(20)))
 	}
 	if a.chance(0.35) {
 		a.stats.add(&a.stats.stops, 1)
-		return a.bridge.stop()
+		trouble := a.trouble.now()
+		err := a.bridge.Stop()
+		if err != nil && a.trouble.since(trouble) && !strings.Contains(err.Error(), "did not end within") {
+			a.stats.fault("database: gone while it stopped") // it says so, and with an exit code
+			return nil
+		}
+		return err
 	}
 	a.stats.add(&a.stats.kills, 1)
-	a.bridge.kill()
+	a.bridge.Kill()
 	return nil
 }
 
-// startAgain starts timbridge, which is sometimes killed while it starts.
+// startAgain starts timbridge, which is sometimes killed while it starts. Without its database it does not start; then it is tried
+// again, as systemd does.
 func (a *actor) startAgain() error {
 	a.stats.add(&a.stats.restarts, 1)
 	if a.chance(0.15) {
-		if err := a.bridge.launch(); err != nil {
+		if err := a.bridge.Launch(); err != nil {
 			return err
 		}
 		a.rest(time.Duration(a.rand.IntN(250)) * time.Millisecond)
-		a.bridge.kill()
+		a.bridge.Kill()
 		a.stats.add(&a.stats.kills, 1)
 		a.stats.add(&a.stats.restarts, 1)
 	}
-	return a.bridge.start(context.WithoutCancel(a.ctx))
-}
-
-// breakHomeserver has the homeserver, and the ways to it and from it, fail now and then.
-func (a *actor) breakHomeserver() {
-	switch a.rand.IntN(8) {
-	case 0:
-		a.stats.fault("homeserver: outage")
-		a.hs.SetOutage(true)
-		a.rest(time.Duration(100+a.rand.IntN(1500)) * time.Millisecond)
-		a.hs.SetOutage(false)
-	case 1:
-		a.stats.fault("homeserver: restart")
-		a.hs.Restart()
-	case 2:
-		a.stats.fault("homeserver: 502")
-		a.hs.FailRequests(matrixtest.Path("/"), 1+a.rand.IntN(10), http.StatusBadGateway, "", 0)
-	case 3:
-		a.stats.fault("homeserver: 429")
-		a.hs.FailRequests(matrixtest.Path("/receipt/"), 1+a.rand.IntN(5), http.StatusTooManyRequests, "M_LIMIT_EXCEEDED", 300*time.Millisecond)
-	case 4:
-		a.stats.fault("transactions: not delivered")
-		a.hs.FailTransactions(1 + a.rand.IntN(4))
-	case 5:
-		a.stats.fault("transactions: answer not heard")
-		a.hs.LoseAnswers(1 + a.rand.IntN(4))
-	case 6:
-		a.storm(a.toHS)
-	case 7:
-		a.storm(a.toBridge)
+	for {
+		trouble := a.trouble.now()
+		err := a.bridge.Start(context.WithoutCancel(a.ctx))
+		if err == nil || !a.trouble.since(trouble) {
+			return err
+		}
+		a.stats.fault("database: gone while it started")
+		a.stats.add(&a.stats.restarts, 1)
+		rest(a.t.Context(), 200*time.Millisecond)
 	}
 }
 
@@ -101,20 +79,4 @@ func (a *actor) storm(g *gate) {
 	g.setStorm(0.1 + 0.4*a.rand.Float64())
 	a.rest(time.Duration(200+a.rand.IntN(1500)) * time.Millisecond)
 	g.setStorm(0)
-}
-
-// holdDatabase keeps timbridge's database locked for a while, as a backup or a curious operator does.
-func (a *actor) holdDatabase() {
-	db, err := sql.Open("sqlite", "file:"+string(a.database.URI)+"?_txlock=immediate&_pragma=busy_timeout(200)")
-	if err != nil {
-		return
-	}
-	defer db.Close()
-	tx, err := db.BeginTx(context.WithoutCancel(a.ctx), nil)
-	if err != nil {
-		return // it is busy itself
-	}
-	a.stats.fault("database: locked")
-	a.rest(time.Duration(50+a.rand.IntN(1500)) * time.Millisecond)
-	_ = tx.Rollback()
 }

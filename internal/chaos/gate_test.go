@@ -16,13 +16,17 @@ type gate struct {
 	server *httptest.Server
 	target func() string // base URL
 	client *http.Client
-	taken  func(r *http.Request, body []byte, status int) // told of every answer; may be nil
+	tried  func(r *http.Request, body []byte)             // told of what gets through; may be nil, as the next
+	taken  func(r *http.Request, body []byte, status int) // told of every answer
 	stats  *stats
 	name   string
+	// whole: also what only asks is brought to its end. Dendrite on SQLite gives up when such a thing is cut off.
+	whole bool
 
 	mu     sync.Mutex
 	rand   *rand.Rand
 	storm  float64 // which part of the requests is done something to
+	cut    bool    // nothing gets through
 	closed context.Context
 	close  context.CancelFunc
 }
@@ -36,11 +40,12 @@ const (
 	halved   // the other side gets it, half of its answer comes
 	delayed  // it comes late
 	hung     // nobody answers until the caller gives up
+	limited  // 429 in place of the other side, which never gets it
 	outcomes // how many there are
 )
 
 func outcomeName(n int) string {
-	return [...]string{"passed", "502", "dropped", "answer lost", "half answer", "late", "time-out"}[n]
+	return [...]string{"passed", "502", "dropped", "answer lost", "half answer", "late", "time-out", "429"}[n]
 }
 
 // hangFor bounds how long a request hangs. It is longer than the callers' patience.
@@ -69,9 +74,19 @@ func (g *gate) setStorm(part float64) {
 	g.storm = part
 }
 
+// setCut lets nothing through any more, or all again.
+func (g *gate) setCut(on bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cut = on
+}
+
 func (g *gate) choose() (what int, half time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.cut {
+		return dropped, 0
+	}
 	if g.rand.Float64() >= g.storm {
 		return passed, 0
 	}
@@ -91,6 +106,10 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case refused:
 		w.WriteHeader(http.StatusBadGateway)
 		return
+	case limited:
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = w.Write([]byte(`{"errcode":"M_LIMIT_EXCEEDED","error":"made to fail","retry_after_ms":300}`))
+		return
 	case dropped:
 		panic(http.ErrAbortHandler)
 	case hung:
@@ -99,11 +118,14 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case delayed:
 		g.pause(r.Context(), late)
 	}
+	if g.tried != nil {
+		g.tried(r, body)
+	}
 	status, header, answer, err := g.forward(r, body)
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if g.taken != nil && (what == passed || what == delayed) {
+	if g.taken != nil { // whether it is heard of or not
 		g.taken(r, body, status)
 	}
 	switch what {
@@ -136,9 +158,9 @@ func (g *gate) pause(ctx context.Context, d time.Duration) {
 // forward passes a request on. It goes on although its caller gives up: a server that has got a request does not know that.
 func (g *gate) forward(r *http.Request, body []byte) (int, http.Header, []byte, error) {
 	ctx := r.Context()
-	if r.Method != http.MethodGet {
+	if r.Method != http.MethodGet || g.whole {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(g.closed, 30*time.Second)
+		ctx, cancel = context.WithTimeout(g.closed, 2*time.Minute) // longer than any /sync waits
 		defer cancel()
 	}
 	return g.send(ctx, r.Method, r.URL.RequestURI(), r.Header, body)

@@ -2,9 +2,11 @@ package chaos
 
 import (
 	"math/rand/v2"
+	"time"
 
 	"github.com/timbridge/timbridge/bridge/matrix/matrixtest"
 	"github.com/timbridge/timbridge/bridge/tencent/tencenttest"
+	"github.com/timbridge/timbridge/internal/lab"
 )
 
 // kind is one sort of world. Each seed has one, in turn.
@@ -14,8 +16,10 @@ type kind struct {
 	policy   string // matrix.policy
 	linking  bool   // people are linked and unlinked
 	cloud    bool
+	real     lab.Kind // a real homeserver in place of the fake one
 }
 
+// kinds lists them all. Those with real homeservers come last: a short run leaves them out.
 func kinds() []kind {
 	return []kind{
 		{name: "standalone-synapse", policy: "latest"},
@@ -26,7 +30,43 @@ func kinds() []kind {
 		{name: "linking-synapse", policy: "latest", linking: true},
 		{name: "contiguous-dendrite", policy: "contiguous", dendrite: true},
 		{name: "cloud-contiguous", policy: "contiguous", cloud: true},
+		{name: "cloud-linking", policy: "latest", linking: true, cloud: true},
+		{name: "real-synapse", policy: "latest", real: lab.Synapse},
+		{name: "real-dendrite", policy: "latest", dendrite: true, real: lab.Dendrite},
+		{name: "real-synapse-cloud", policy: "latest", cloud: true, real: lab.Synapse},
+		{name: "real-dendrite-cloud", policy: "latest", dendrite: true, cloud: true, real: lab.Dendrite},
 	}
+}
+
+// is tells whether a name means it: its own, or that of the real homeserver in it.
+func (k kind) is(name string) bool { return name == "" || name == k.name || name == string(k.real) }
+
+// pace is how fast everybody acts and how long timbridge runs, in place of d: as much as the homeserver bears on a small machine.
+func (k kind) pace(d time.Duration) time.Duration {
+	switch k.real {
+	case lab.Synapse:
+		return 4 * d
+	case lab.Dendrite:
+		return 6 * d
+	}
+	return d
+}
+
+// patience is how long something may take, in place of d. Real homeservers wait longer and longer before they push again.
+func (k kind) patience(d time.Duration) time.Duration {
+	if k.real != "" {
+		return 3 * d
+	}
+	return d
+}
+
+// settles is how long everything may take to come right once nothing breaks any more. Timbridge's own pauses are the longest: it asks
+// again after a minute what it could not learn, and after the long load on a real homeserver they have grown to ten.
+func (k kind) settles() time.Duration {
+	if k.real != "" {
+		return 12 * time.Minute
+	}
+	return 100 * time.Second
 }
 
 func (k kind) homeserver() matrixtest.Options {
@@ -49,6 +89,7 @@ func (k kind) points(r *rand.Rand) tencenttest.Points {
 		FlagInHistory:    r.IntN(3) == 0,
 		NoMsgID:          r.IntN(4) == 0,
 		TipSeqs:          r.IntN(3) == 0,
+		NumberTransient:  r.IntN(3) == 0,
 		HistoryMax:       []int{0, 3}[r.IntN(2)],
 	}
 }

@@ -41,6 +41,12 @@ type message struct {
 	wants bool
 	at    span
 	state state
+	// thread is the root of the thread that it was written in, "" if in none.
+	thread id.EventID
+	// edits are the texts that it was given since, or was tried to be given.
+	edits []string
+	// online: for those online only, at Tencent. It has no place in the group's history.
+	online bool
 	// redacted: taken back, or at least tried.
 	redacted bool
 }
@@ -64,11 +70,12 @@ type ack struct {
 	state state
 }
 
-// readUp is one receipt in Matrix: read up to here.
+// readUp is one receipt in Matrix: read up to here, in a thread, the main timeline ("main") or the whole room ("").
 type readUp struct {
-	room  id.RoomID
-	by    id.UserID
-	event id.EventID
+	room   id.RoomID
+	by     id.UserID
+	event  id.EventID
+	thread string
 }
 
 type membership struct {
@@ -107,6 +114,13 @@ func (l *ledger) read(r *readUp) {
 	l.reads = append(l.reads, r)
 }
 
+// hasMarked tells whether somebody has sent a receipt for an event.
+func (l *ledger) hasMarked(user id.UserID, event id.EventID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.reads, func(up *readUp) bool { return up.by == user && up.event == event })
+}
+
 // pushed notes receipts in a transaction that was answered 200.
 func (l *ledger) pushed(rs pushedReceipts) {
 	l.mu.Lock()
@@ -136,7 +150,7 @@ func (l *ledger) isMember(g *group, p *person) bool {
 	return len(moves) > 0 && moves[len(moves)-1].joined
 }
 
-// texts are the messages of a group by what they say.
+// texts are the messages of a group by what they say, or said before they were edited.
 func (l *ledger) texts(g *group) map[string]*message {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -144,6 +158,9 @@ func (l *ledger) texts(g *group) map[string]*message {
 	for _, m := range l.messages {
 		if m.group == g {
 			found[m.text] = m
+			for _, text := range m.edits {
+				found[text] = m
+			}
 		}
 	}
 	return found
@@ -160,12 +177,27 @@ func (l *ledger) count() (messages, receipts int) {
 	return len(l.messages), receipts + len(l.reads)
 }
 
-// recent returns the last messages that a Matrix user sent to a group and that were not taken back.
+// resolve finds out what became of messages that Matrix users got no answer for: those that the room has were sent.
+func (l *ledger) resolve(v *view) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	there := make(map[string]id.EventID)
+	for _, ev := range v.events {
+		there[body(ev)] = ev.ID
+	}
+	for _, m := range l.messages {
+		if event := there[m.text]; m.group == v.g && m.by.user != nil && m.state == unsure && event != "" {
+			m.event, m.state = event, accepted
+		}
+	}
+}
+
+// recent returns the last messages that somebody sent to a group and that were not taken back.
 func (l *ledger) recent(g *group, p *person, n int) (list []*message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range slices.Backward(l.messages) {
-		if m.group == g && m.by == p && m.state == accepted && !m.redacted {
+		if m.group == g && m.by == p && m.state == accepted && !m.redacted && !m.online {
 			if list = append(list, m); len(list) == n {
 				break
 			}

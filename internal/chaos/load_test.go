@@ -26,7 +26,7 @@ const (
 func (w *world) begin(ctx context.Context) *load {
 	l := &load{world: w, ctx: ctx}
 	for i, p := range w.tims {
-		a := actor{load: l, rand: w.rand(tencentActors + uint64(i)), pace: 60 * time.Millisecond}
+		a := actor{load: l, rand: w.rand(tencentActors + uint64(i)), pace: w.kind.pace(60 * time.Millisecond)}
 		if w.cloud != nil {
 			l.wg.Go(func() { a.loop(func() { a.inCloud(p) }) })
 		} else {
@@ -34,10 +34,10 @@ func (w *world) begin(ctx context.Context) *load {
 		}
 	}
 	for i, p := range w.mats {
-		a := actor{load: l, rand: w.rand(matrixActors + uint64(i)), pace: 60 * time.Millisecond}
+		a := actor{load: l, rand: w.rand(matrixActors + uint64(i)), pace: w.kind.pace(60 * time.Millisecond)}
 		l.wg.Go(func() { a.loop(func() { a.inMatrix(p) }) })
 	}
-	mover := actor{load: l, rand: w.rand(moverActor), pace: 250 * time.Millisecond}
+	mover := actor{load: l, rand: w.rand(moverActor), pace: w.kind.pace(250 * time.Millisecond)}
 	l.wg.Go(func() { mover.loop(mover.move) })
 	return l
 }

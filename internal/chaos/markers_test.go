@@ -17,7 +17,7 @@ func (m *model) checkMarker(r *reading) {
 		m.expect(s.Type == "m.read" && s.Thread == "" && event == "", "marker", r.p.name, "one unthreaded m.read", s)
 		event = s.Event
 	}
-	at := place(event)
+	at := m.hs.place(event)
 	if event != "" {
 		e := m.event[event]
 		m.expect(e != nil, "marker", r.p.name, "a message of this group", event)
@@ -33,14 +33,21 @@ func (m *model) checkMarker(r *reading) {
 		m.expect(!isMember(r.changes) || at >= least, "marker at the frontier", r.p.name, least, at)
 		return
 	}
-	var least int64
+	places := m.hs.places(event)
+	least := make([]int64, len(places))
 	for seq := range r.must {
 		if e := m.bySeq[seq]; !e.gone {
-			least = max(least, e.place)
+			for i, at := range m.hs.places(id.EventID(e.row.EventId)) {
+				least[i] = max(least[i], at)
+			}
 		}
 	}
+	reached := false
+	for i, at := range places {
+		reached = reached || at >= least[i]
+	}
 	// A ghost that is out of the room shows nothing new; coming back it does.
-	m.expect(!isMember(r.changes) || at >= least, "marker at the newest that was read", r.p.name, least, at)
+	m.expect(!isMember(r.changes) || reached, "marker at the newest that was read", r.p.name, least, places)
 }
 
 // frontier is where the marker of policy contiguous stands at least and at most: at the last message that he has read before the first
@@ -73,12 +80,13 @@ func (m *model) frontier(r *reading) (least, most int64) {
 	return least, most
 }
 
-// gaps are the places of what was taken back before Tencent had it: an event that is no message, and holds the marker back for as long as
-// one that may become one (receipts.gap_after).
+// gaps are the places of what was taken back before Tencent had it, and of what was for those online only: an event that is no message,
+// and holds the marker back for as long as one that may become one (receipts.gap_after).
 func (m *model) gaps() (list []int64) {
 	for _, ev := range m.events {
-		if m.cloud != nil && ev.Type == "m.room.message" && m.event[ev.ID] == nil && m.hs.Redacted(ev.ID) {
-			list = append(list, place(ev.ID))
+		sent := m.texts[body(ev)]
+		if m.cloud != nil && ev.Type == "m.room.message" && m.event[ev.ID] == nil && (m.hs.Redacted(ev.ID) || sent != nil && sent.online) {
+			list = append(list, m.hs.place(ev.ID))
 		}
 	}
 	return list

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"slices"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -14,6 +15,8 @@ type change struct {
 	// lo and hi bound its place among the seqs of the group: those up to lo came before it, those from hi on after it. Between them
 	// nobody but timbridge can know, as it takes what people do at the same time on two sides in an order of its own.
 	lo, hi uint64
+	// scrambled: timbridge was told of his comings and goings when others had come after them. What he was is clear then only at the end.
+	scrambled bool
 }
 
 // changesOf lists the joins and leaves of somebody in this group, in order. A Tencent user is a member by Tencent's word alone, a
@@ -37,8 +40,10 @@ func (m *model) changesOf(p *person) (list []change) {
 			}
 		}
 	}
+	scrambled := p.user != nil && slices.ContainsFunc(list, func(c change) bool { return m.hs.tooLate(c.event) })
 	for i := range list {
 		m.locate(&list[i])
+		list[i].scrambled = scrambled
 	}
 	return list
 }
@@ -62,16 +67,19 @@ func (m *model) locate(c *change) {
 // cloud messages have their numbers from Tencent at once, but timbridge may hear of them late, and of Tencent users' coming and going
 // too: that a message came before is certain only where the room shows it so.
 func (m *model) ordered(e *entry, c *change) (before, after bool) {
+	if m.hs.tooLate(id.EventID(e.row.EventId)) {
+		return false, false
+	}
 	at := e.at
 	if m.cloud != nil {
 		sent, _ := m.cloud.Message(m.g.id, e.row.MsgSeq)
 		at = span{from: sent.Time}
-		inRoom := c.event != "" && e.by.user == nil && e.place > 0 && e.place < place(c.event)
+		inRoom := c.event != "" && e.by.user == nil && e.place > 0 && e.place < m.hs.place(c.event)
 		return inRoom, c.at.before(at)
 	}
 	if e.message.event != "" {
 		if c.event != "" {
-			before = place(e.message.event) < place(c.event)
+			before = m.hs.place(e.message.event) < m.hs.place(c.event)
 			return before, !before
 		}
 		at.to = m.takenAt(string(e.message.event))
@@ -90,6 +98,9 @@ const (
 
 // memberAt tells whether somebody was a member when a message was sent.
 func memberAt(changes []change, seq uint64) answer {
+	if isScrambled(changes) {
+		return maybe
+	}
 	could := map[bool]bool{}
 	// He is where some change has left him: the last one that came before for certain, or any later one that may have.
 	if len(changes) == 0 || seq < changes[0].hi {
@@ -113,13 +124,15 @@ func memberAt(changes []change, seq uint64) answer {
 	}
 }
 
+func isScrambled(changes []change) bool { return len(changes) > 0 && changes[0].scrambled }
+
 func isMember(changes []change) bool { return len(changes) > 0 && changes[len(changes)-1].joined }
 
 // inRoom tells whether a Matrix user was in the room when an event came.
-func inRoom(changes []change, at int64) bool {
+func (m *model) inRoom(changes []change, at int64) bool {
 	in := false
 	for _, c := range changes {
-		if place(c.event) > at {
+		if m.hs.place(c.event) > at {
 			break
 		}
 		in = c.joined

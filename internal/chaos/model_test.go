@@ -17,8 +17,10 @@ type model struct {
 	bySeq  map[uint64]*entry
 	byID   map[string]*entry // by msgID
 	event  map[id.EventID]*entry
+	scopes map[id.EventID]string // what a receipt at an event is about at least; "" of one of which that is not said
 	people []*person
 	found  []violation
+	known  []violation // of defects that are known and still open
 	checks int
 }
 
@@ -34,30 +36,35 @@ type entry struct {
 
 // compare looks at both sides and returns what does not hold.
 func (w *world) compare() []violation {
-	var found []violation
+	var found, known []violation
 	checks := 0
 	for _, g := range w.groups {
 		v, err := w.look(g)
 		if err != nil {
 			return []violation{{"answers", g.id, "timbridge to answer", err.Error()}}
 		}
+		w.ledger.resolve(v)
 		m := &model{
 			world: w, view: v, texts: w.ledger.texts(g), people: slices.Concat(w.tims, w.mats),
-			bySeq: make(map[uint64]*entry), byID: make(map[string]*entry), event: make(map[id.EventID]*entry),
+			bySeq: make(map[uint64]*entry), byID: make(map[string]*entry), event: make(map[id.EventID]*entry), scopes: make(map[id.EventID]string),
 		}
 		m.checkMessages()
 		if w.cloud != nil {
 			m.checkCloudMessages()
 		}
-		m.checkMembers()
-		m.checkReceipts()
+		if g.relinked {
+			m.checkRelinked(m.readings())
+		} else {
+			m.checkMembers()
+			m.checkReceipts(m.readings())
+		}
 		if w.ear != nil {
 			m.checkEar(w.ear)
 		}
-		found, checks = append(found, m.found...), checks+m.checks
+		found, known, checks = append(found, m.found...), append(known, m.known...), checks+m.checks
 	}
 	w.stats.mu.Lock()
-	w.stats.checked = checks
+	w.stats.checked, w.stats.known = checks, known
 	w.stats.mu.Unlock()
 	return found
 }
@@ -70,12 +77,31 @@ func (m *model) expect(ok bool, rule, about string, expected, found any) {
 	}
 }
 
+// expectBut is expect for what a known defect may do: then it is counted apart.
+func (m *model) expectBut(known, ok bool, rule, about string, expected, found any) {
+	if known && !ok {
+		m.checks++
+		m.known = append(m.known, violation{rule, m.g.id + ": " + about, fmt.Sprint(expected), fmt.Sprint(found)})
+		return
+	}
+	m.expect(ok, rule, about, expected, found)
+}
+
+// knownOfLinking is a defect that is known: a message that was under way to the room or to Tencent when its sender was linked or unlinked,
+// and whose sending had no known outcome, is sent again in his new name, and is then there twice.
+func (m *model) knownOfLinking(sent *message) bool {
+	return m.ledger.other(sent.by, false) != nil
+}
+
 // checkMessages: every message that was taken is in the room once, and is listed once, each as the other; there are no others.
 func (m *model) checkMessages() {
 	shown := make(map[string][]id.EventID)
 	for _, ev := range m.events {
+		if target, _ := edited(ev); target == "" && !m.hs.Redacted(ev.ID) {
+			m.scopes[ev.ID] = scopeOf(ev)
+		}
 		text := body(ev)
-		if text == "" || ev.Sender == "@timbot:"+domain {
+		if text == "" || ev.Sender == botMXID {
 			continue
 		}
 		sent := m.texts[text]
@@ -84,14 +110,16 @@ func (m *model) checkMessages() {
 			// What a linked user sends from his app he sends in the room himself.
 			other := m.ledger.other(sent.by, false)
 			m.expect(ev.Sender == sent.by.mxid || other != nil && ev.Sender == other.mxid, "sender", text, sent.by.mxid, ev.Sender)
-			shown[text] = append(shown[text], ev.ID)
+			shown[sent.text] = append(shown[sent.text], ev.ID)
 		}
 	}
 	for i := range m.rows {
 		m.take(m.rows[i])
 	}
 	for text, sent := range m.texts {
-		m.checkMessage(text, sent, shown[text])
+		if text == sent.text { // and not one that it was given later
+			m.checkMessage(text, sent, shown[text])
+		}
 	}
 }
 
@@ -113,6 +141,11 @@ func (m *model) take(row v2tim.GroupMessage) {
 			}
 		}
 	}
+	if m.cloud != nil && sent == nil { // a Matrix user's of which only the number is known here (any more)
+		if c, ok := m.cloud.Message(m.g.id, row.MsgSeq); ok {
+			sent = m.texts[said(c)]
+		}
+	}
 	what := fmt.Sprintf("message %d (%s, %s)", row.MsgSeq, row.MsgId, row.EventId)
 	if m.cloud != nil && row.EventId == "" && row.From_Account == "" && row.IsPlaceMsg == 2 {
 		return // of it only the recall was told, in time
@@ -121,12 +154,14 @@ func (m *model) take(row v2tim.GroupMessage) {
 	if sent == nil {
 		return
 	}
-	e := &entry{message: sent, sender: sent.by, row: row, place: place(event), gone: row.EventId != "" && m.hs.Redacted(event)}
+	e := &entry{message: sent, sender: sent.by, row: row, place: m.hs.place(event), gone: row.EventId != "" && m.hs.Redacted(event)}
 	m.expect(m.bySeq[row.MsgSeq] == nil, "seq", what, "a seq of its own", "two messages of it")
 	m.expect(event == "" || m.event[event] == nil, "event", what, "an event of its own", "two messages of it")
 	other := m.ledger.other(sent.by, false)
-	m.expect(row.From_Account == sent.by.userID || other != nil && row.From_Account == other.userID, "sender", what, sent.by.userID, row.From_Account)
-	m.expect(sent.seq == 0 || sent.seq == row.MsgSeq, "seq", what, sent.seq, row.MsgSeq)
+	// Of what was sent while the group was parted from its room only a receipt may be known.
+	parted := m.g.relinked && row.From_Account == "" && row.EventId == ""
+	m.expect(parted || row.From_Account == sent.by.userID || other != nil && row.From_Account == other.userID, "sender", what, sent.by.userID, row.From_Account)
+	m.expectBut(m.knownOfLinking(sent), sent.seq == 0 || sent.seq == row.MsgSeq, "seq", what, sent.seq, row.MsgSeq)
 	if other != nil && row.From_Account == other.userID {
 		e.sender = other
 	}
@@ -153,7 +188,8 @@ func (m *model) checkMessage(text string, sent *message, shown []id.EventID) {
 		m.checks++
 		return
 	}
-	m.expect(len(listed) == 1, "listed once", text, 1, len(listed))
+	linking := m.knownOfLinking(sent)
+	m.expectBut(linking && len(listed) > 1, len(listed) == 1, "listed once", text, 1, len(listed))
 	if len(listed) != 1 {
 		return
 	}
@@ -163,7 +199,7 @@ func (m *model) checkMessage(text string, sent *message, shown []id.EventID) {
 		m.expect(e.row.IsPlaceMsg == 2, "recalled", text, 2, e.row.IsPlaceMsg)
 		return
 	}
-	m.expect(len(shown) == 1, "shown once", text, 1, shown)
+	m.expectBut(linking && len(shown) > 1, len(shown) == 1, "shown once", text, 1, shown)
 	m.expect(e.row.IsPlaceMsg == 0, "recalled", text, 0, e.row.IsPlaceMsg)
 	if len(shown) == 1 {
 		m.expect(e.row.EventId == string(shown[0]), "mapped", text, shown[0], e.row.EventId)

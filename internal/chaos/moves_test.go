@@ -3,14 +3,14 @@ package chaos
 import (
 	"context"
 	"time"
-
-	"maunium.net/go/mautrix/id"
 )
 
 // move has people come and go, as administrators have it: one at a time, so that it is known who is in.
 func (a *actor) move() {
 	g := a.group()
 	switch n := a.rand.IntN(10); {
+	case n < 3 && g.relinked:
+		a.relink(g)
 	case n < 4 && a.kind.linking:
 		a.linkSomebody()
 	case n < 6:
@@ -110,6 +110,7 @@ func (a *actor) linkSomebody() {
 		}
 	}
 	a.ledger.link(link{pair[0], pair[1], on})
+	a.stats.did("people linked or unlinked")
 	a.stats.add(&a.stats.moves, 1)
 }
 
@@ -185,29 +186,17 @@ func (m *model) checkLinkedMarker(r *reading, mat *person) {
 	var at, own int64
 	for _, s := range m.shown {
 		if s.User == mat.mxid && s.Type == "m.read" {
-			at = max(at, place(s.Event))
+			at = max(at, m.hs.place(s.Event))
 		}
 	}
 	m.ledger.mu.Lock()
 	for _, up := range m.ledger.reads {
 		if up.by == mat.mxid && up.room == m.g.room {
-			own = max(own, place(up.event))
+			own = max(own, m.hs.place(up.event))
 		}
 	}
 	m.ledger.mu.Unlock()
 	least, most := m.frontier(r)
 	m.expect(at <= max(most, own), "marker not beyond the frontier", mat.name, max(most, own), at)
 	m.expect(at >= least, "marker at the frontier", mat.name, least, at)
-}
-
-// sentBy tells whether somebody has ever sent a receipt for an event himself.
-func (m *model) sentBy(p *person, event id.EventID) bool {
-	m.ledger.mu.Lock()
-	defer m.ledger.mu.Unlock()
-	for _, up := range m.ledger.reads {
-		if up.by == p.mxid && up.event == event {
-			return true
-		}
-	}
-	return false
 }

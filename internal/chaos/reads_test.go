@@ -61,66 +61,96 @@ func (m *model) entriesOf(a *ack) (list []*entry) {
 	return list
 }
 
-// readUp: a Matrix user has read what is at or before his receipt and came while he was in the room. A receipt that another one
-// replaced while timbridge could not see it is none that was accepted; those that it was pushed, and that which stands, are.
+// readUp: a Matrix user has read what is at or before his receipt, in the thread or room that it is about, and came while he was in the
+// room. A receipt that another one replaced while timbridge could not see it is none that was accepted; those that it was pushed, and
+// those which stand, are.
 func (m *model) readUp(r *reading) {
-	var must, may int64
-	for _, s := range m.shown {
-		if s.User == r.p.mxid && s.Type == "m.read" && m.sentBy(r.p, s.Event) {
-			must = max(must, place(s.Event))
-		}
-	}
-	m.ledger.mu.Lock()
+	var must, may []readUp
 	sent := make(map[id.EventID]bool)
 	var outside int64
+	m.ledger.mu.Lock()
 	for _, up := range m.ledger.reads {
 		if up.by == r.p.mxid && up.room == m.g.room {
 			sent[up.event] = true
-			may = max(may, place(up.event))
-			if !inRoom(r.changes, place(up.event)) {
-				outside = max(outside, place(up.event))
+			may = append(may, *up)
+			if at := m.hs.place(up.event); !m.inRoom(r.changes, at) {
+				outside = max(outside, at)
 			}
 		}
 	}
 	for _, up := range m.ledger.pushes {
 		if up.by == r.p.mxid && up.room == m.g.room && sent[up.event] {
-			must = max(must, place(up.event))
+			// What it is about is not pushed. It is about no less than the event's own thread, or the main timeline.
+			if scope := m.scopes[up.event]; scope != "" {
+				must = append(must, readUp{event: up.event, thread: scope})
+			}
 		}
 	}
 	m.ledger.mu.Unlock()
 	for _, s := range m.shown {
-		if s.User == r.p.mxid && s.Type == "m.read" {
-			m.expect(sent[s.Event] || m.ledger.other(r.p, false) != nil, "receipt of his own", r.p.name, "a receipt that he sent himself", s.Event)
+		if s.User != r.p.mxid || s.Type != "m.read" {
+			continue
 		}
+		if sent[s.Event] {
+			must = append(must, readUp{event: s.Event, thread: s.Thread})
+		}
+		m.expect(sent[s.Event] || m.ledger.other(r.p, false) != nil, "receipt of his own", r.p.name, "a receipt that he sent himself", s.Event)
 	}
 	for seq, e := range m.bySeq {
 		if e.place == 0 {
 			continue
 		}
-		if !inRoom(r.changes, e.place) {
+		surely, _ := m.covered(e, must)
+		_, perhaps := m.covered(e, may)
+		switch {
+		case isScrambled(r.changes) || m.hs.tooLate(id.EventID(e.row.EventId)):
+			if perhaps {
+				r.may[seq] = true
+			}
+		case !m.inRoom(r.changes, e.place):
 			// Who has just joined may mark what was there before. Timbridge takes that for nothing, unless it has found him in the
 			// room by a list and has not heard yet when he came: then it counts what he has marked himself, and no more.
 			if e.place <= outside {
 				r.may[seq] = true
 			}
-			continue
-		}
-		if e.place <= must {
-			r.must[seq] = true
-		}
-		if e.place <= may {
-			r.may[seq] = true
+		default:
+			if surely {
+				r.must[seq] = true
+			}
+			if perhaps {
+				r.may[seq] = true
+			}
 		}
 	}
 }
 
-// checkReceipts compares what everybody has read with what both sides show of it.
-func (m *model) checkReceipts() {
-	var all []*reading
+// covered tells whether any of the receipts says that a message was read: surely if it does wherever the two may stand.
+func (m *model) covered(e *entry, list []readUp) (surely, perhaps bool) {
+	places := m.hs.places(id.EventID(e.row.EventId))
+	for _, up := range list {
+		if up.thread != "" && up.thread != string(e.thread) && !(up.thread == "main" && e.thread == "") {
+			continue
+		}
+		all := true
+		for i, at := range m.hs.places(up.event) {
+			perhaps, all = perhaps || places[i] <= at, all && places[i] <= at
+		}
+		surely = surely || all
+	}
+	return surely, perhaps
+}
+
+// readings are what everybody has read.
+func (m *model) readings() (all []*reading) {
 	for _, p := range m.people {
 		all = append(all, m.readingOf(p))
 	}
 	m.unite(all)
+	return all
+}
+
+// checkReceipts compares what everybody has read with what both sides show of it.
+func (m *model) checkReceipts(all []*reading) {
 	for _, r := range all {
 		if mat := m.ledger.other(r.p, true); r.p.user == nil && mat != nil {
 			m.checkLinkedMarker(r, mat)

@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -14,9 +15,6 @@ import (
 )
 
 const (
-	// settleWithin is how long everything may take to come right once nothing breaks any more. Timbridge's own pauses are the longest:
-	// it asks again after a minute what it could not learn.
-	settleWithin = 100 * time.Second
 	// idleWithin is how long it may take once nothing is under way: three times the catch-up.
 	idleWithin = 35 * time.Second
 	// slowAfter is when is said what is waited for.
@@ -45,17 +43,17 @@ func (w *world) settle() {
 		if idleSince.IsZero() && open == "" {
 			idleSince = time.Now()
 		}
-		if !slow && time.Since(began) > slowAfter {
+		if !slow && time.Since(began) > w.kind.patience(slowAfter) {
 			slow = true
 			w.keep()
 			w.t.Logf("seed %d takes its time: %s %v", w.seed, open, found[:min(len(found), 3)])
 		}
-		if time.Since(began) > settleWithin || !idleSince.IsZero() && time.Since(idleSince) > idleWithin {
+		if time.Since(began) > w.kind.settles() || !idleSince.IsZero() && time.Since(idleSince) > w.kind.patience(idleWithin) {
 			break
 		}
 	}
 	if open != "" {
-		w.stats.violated(violation{"pending", "all work", "nothing under way after " + settleWithin.String(), open})
+		w.stats.violated(violation{"pending", "all work", "nothing under way after " + w.kind.settles().String(), open})
 		found = w.compare()
 	}
 	for _, v := range found {
@@ -63,20 +61,31 @@ func (w *world) settle() {
 	}
 }
 
+// deepCheck has timbridge itself look for nonsense in its database, beside the running one.
+func (w *world) deepCheck() {
+	cmd := exec.CommandContext(w.t.Context(), binary, "-c", w.bridge.Config(), "check", "--deep")
+	cmd.Dir, cmd.Env = w.bridge.Dir, w.bridge.Environment()
+	if output, err := cmd.CombinedOutput(); err != nil {
+		w.stats.violated(violation{"check --deep", "database", "ok", string(output)})
+	}
+}
+
 // letGo ends all faults and sees to it that timbridge runs.
 func (w *world) letGo() {
 	w.toHS.setStorm(0)
 	w.toBridge.setStorm(0)
-	w.hs.StopFailing()
-	w.hs.SetOutage(false)
+	w.toHS.setCut(false)
+	w.toBridge.setCut(false)
+	w.hs.repair()
+	w.disk.free()
 	if w.cloud != nil {
 		w.cloud.StopFailing()
 		w.cloud.SetOutage(false)
 		w.cloud.SetLatency(0)
 		w.cloud.Deliver(nil)
 	}
-	if w.bridge.cmd == nil {
-		if err := w.bridge.start(w.t.Context()); err != nil {
+	if !w.bridge.Started() {
+		if err := w.bridge.Start(w.t.Context()); err != nil {
 			w.stats.violated(violation{"process", "timbridge", "to start", err.Error()})
 		}
 	}
@@ -84,8 +93,8 @@ func (w *world) letGo() {
 
 // underWay says what is not done yet; "" if all is.
 func (w *world) underWay() string {
-	if !w.hs.AllPushed() {
-		return "transactions"
+	if open := w.hs.underWay(); open != "" {
+		return open
 	}
 	ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Second)
 	defer cancel()
@@ -132,13 +141,13 @@ func (w *world) pending(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d receipts, %d messages, %d members, %d parked receipts: %s", markers, messages, members, parked, strings.Join(details, "; ")), nil
 }
 
-// parked counts the receipts that wait for their event. Dendrite never pushes redactions (0.15.2), so a receipt on one is kept for good;
+// parked counts the receipts that wait for their event. One on what was written while a group was parted from its room may do so. Dendrite never pushes redactions (0.15.2), so a receipt on one is kept for good;
 // it has been taken as one on the event before it.
 func (w *world) parked(ctx context.Context, db *dbutil.Database) (n int, err error) {
-	redactions := make(map[string]bool)
+	unheard := make(map[string]bool)
 	for _, g := range w.groups {
 		for _, ev := range w.hs.Timeline(g.room) {
-			redactions[string(ev.ID)] = ev.Type == "m.room.redaction"
+			unheard[string(ev.ID)] = g.relinked || w.kind.dendrite && ev.Type == "m.room.redaction"
 		}
 	}
 	rows, err := db.Query(ctx, "SELECT event_id FROM tim_parked")
@@ -151,7 +160,7 @@ func (w *world) parked(ctx context.Context, db *dbutil.Database) (n int, err err
 		if err = rows.Scan(&event); err != nil {
 			return 0, fmt.Errorf("failed to read parked receipt: %w", err)
 		}
-		if !w.kind.dendrite || !redactions[event] {
+		if !unheard[event] {
 			n++
 		}
 	}

@@ -17,11 +17,13 @@ type stats struct {
 	kills, stops, restarts    int
 	messages, receipts, moves int
 	faults                    map[string]int
+	deeds                     map[string]int // what of the load is worth a count of its own
 	kind                      string
 	seed                      uint64
 	load, settled             time.Duration
 	violations                []violation
-	checked                   int // comparisons that were made
+	known                     []violation // of defects that are known and still open, see doc.go
+	checked                   int         // comparisons that were made
 }
 
 // violation is something that does not hold.
@@ -43,6 +45,23 @@ func (s *stats) fault(kind string) {
 	s.faults[kind]++
 }
 
+// restartsOfHomeserver is how often the homeserver has lost what it had in memory.
+func (s *stats) restartsOfHomeserver() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.faults["homeserver: restart"] + s.faults["homeserver: kill -9"] + s.faults["homeserver: gave up by itself"]
+}
+
+// did counts something of the load.
+func (s *stats) did(deed string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.deeds == nil {
+		s.deeds = make(map[string]int)
+	}
+	s.deeds[deed]++
+}
+
 func (s *stats) add(counter *int, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,27 +80,35 @@ func printTable(w io.Writer, runs []*stats) {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tab, "seed\tworld\tkill -9\tSIGTERM\trestarts\tfaults\tmessages\treceipts\tmoves\tchecked\tload\tsettled\tviolations")
 	var sum stats
-	faults, all := make(map[string]int), 0
+	faults, deeds, all := make(map[string]int), make(map[string]int), 0
 	for _, s := range runs {
 		n := 0
+		for deed, times := range s.deeds {
+			deeds[deed] += times
+		}
 		for kind, times := range s.faults {
 			faults[kind] += times
 			n += times
 		}
 		all += n
-		fmt.Fprintf(tab, "%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%d\n", s.seed, s.kind, s.kills, s.stops, s.restarts, n,
-			s.messages, s.receipts, s.moves, s.checked, s.load.Round(100*time.Millisecond), s.settled.Round(100*time.Millisecond), len(s.violations))
+		fmt.Fprintf(tab, "%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%d\t%d\n", s.seed, s.kind, s.kills, s.stops, s.restarts, n,
+			s.messages, s.receipts, s.moves, s.checked, s.load.Round(100*time.Millisecond), s.settled.Round(100*time.Millisecond), len(s.violations), len(s.known))
+		sum.known = append(sum.known, s.known...)
 		sum.kills, sum.stops, sum.restarts = sum.kills+s.kills, sum.stops+s.stops, sum.restarts+s.restarts
 		sum.messages, sum.receipts, sum.moves, sum.checked = sum.messages+s.messages, sum.receipts+s.receipts, sum.moves+s.moves, sum.checked+s.checked
 		sum.violations = append(sum.violations, s.violations...)
 		sum.load, sum.settled = sum.load+s.load, sum.settled+s.settled
 	}
-	fmt.Fprintf(tab, "%d seeds\t\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%d\n", len(runs), sum.kills, sum.stops, sum.restarts, all,
-		sum.messages, sum.receipts, sum.moves, sum.checked, sum.load.Round(time.Second), sum.settled.Round(time.Second), len(sum.violations))
+	fmt.Fprintf(tab, "%d seeds\t\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%d\t%d\n", len(runs), sum.kills, sum.stops, sum.restarts, all,
+		sum.messages, sum.receipts, sum.moves, sum.checked, sum.load.Round(time.Second), sum.settled.Round(time.Second), len(sum.violations), len(sum.known))
 	_ = tab.Flush()
-	var lines []string
-	for _, kind := range slices.Sorted(maps.Keys(faults)) {
-		lines = append(lines, fmt.Sprintf("%s %d", kind, faults[kind]))
+	fmt.Fprintf(w, "faults by kind: %s\nof the load: %s\n", counted(faults), counted(deeds))
+}
+
+func counted(counts map[string]int) string {
+	var list []string
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		list = append(list, fmt.Sprintf("%s %d", what, counts[what]))
 	}
-	fmt.Fprintf(w, "faults by kind: %s\n", strings.Join(lines, ", "))
+	return strings.Join(list, ", ")
 }

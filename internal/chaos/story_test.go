@@ -29,23 +29,23 @@ func (w *world) story(g *group) string {
 		lines = append(lines, line{place, fmt.Sprintf(format, args...)})
 	}
 	for _, ev := range v.events {
-		add(place(ev.ID), "%s seq %d: %s %s", ev.Sender, seqOf[string(ev.ID)], ev.Type, body(ev))
+		add(w.hs.place(ev.ID), "%s seq %d: %s %s", ev.Sender, seqOf[string(ev.ID)], ev.Type, body(ev))
 	}
 	for _, c := range v.changes {
-		add(place(c.Event), "%s: %s at %s, taken %s", c.User, c.Membership, c.At.UTC().Format("15:04:05.000"), w.takenAt(string(c.Event)).UTC().Format("15:04:05.000"))
+		add(w.hs.place(c.Event), "%s: %s at %s, taken %s", c.User, c.Membership, c.At.UTC().Format("15:04:05.000"), w.takenAt(string(c.Event)).UTC().Format("15:04:05.000"))
 	}
 	for _, s := range v.shown {
-		add(place(s.Event), "shows %s of %s %s", s.Type, s.User, s.Thread)
+		add(w.hs.place(s.Event), "shows %s of %s %s", s.Type, s.User, s.Thread)
 	}
 	w.ledger.mu.Lock()
 	for _, up := range w.ledger.reads {
 		if up.room == g.room {
-			add(place(up.event), "was read by %s", up.by)
+			add(w.hs.place(up.event), "was read by %s", up.by)
 		}
 	}
 	for _, up := range w.ledger.pushes {
 		if up.room == g.room {
-			add(place(up.event), "was pushed as read by %s", up.by)
+			add(w.hs.place(up.event), "was pushed as read by %s", up.by)
 		}
 	}
 	for key, moves := range w.ledger.moves {

@@ -39,6 +39,8 @@ type transactions struct {
 	mu    sync.Mutex
 	kept  []transaction
 	taken map[string]time.Time // event IDs in transactions that were answered 200, when first
+	order map[string]int       // the same, in which order from 1 on
+	tried map[string]int       // event IDs in transactions that came as far as timbridge, answered or not; likewise
 	count atomic.Int64
 }
 
@@ -57,9 +59,7 @@ func (w *world) transactionTaken(r *http.Request, body []byte, status int) {
 		return
 	}
 	var txn struct {
-		Events []struct {
-			ID string `json:"event_id"`
-		} `json:"events"`
+		pushedEvents
 		Ephemeral []pushedReceipts `json:"ephemeral"`
 	}
 	_ = json.Unmarshal(body, &txn)
@@ -68,6 +68,7 @@ func (w *world) transactionTaken(r *http.Request, body []byte, status int) {
 	for _, ev := range txn.Events {
 		if _, ok := w.txns.taken[ev.ID]; !ok {
 			w.txns.taken[ev.ID] = now
+			w.txns.order[ev.ID] = len(w.txns.order) + 1
 		}
 	}
 	w.txns.kept = append(w.txns.kept, transaction{uri: r.URL.RequestURI(), header: r.Header.Clone(), body: bytes.Clone(body)})
@@ -93,6 +94,36 @@ func (w *world) takenAt(event string) time.Time {
 	w.txns.mu.Lock()
 	defer w.txns.mu.Unlock()
 	return w.txns.taken[event]
+}
+
+// handedOver is how many events had come as far as timbridge when this one first did, and how many it had answered for when it did for
+// this one, itself among them; 0 if it never did.
+func (w *world) handedOver(event string) (first, answered int) {
+	w.txns.mu.Lock()
+	defer w.txns.mu.Unlock()
+	return w.txns.tried[event], w.txns.order[event]
+}
+
+// transactionTried notes what is just being handed over.
+func (w *world) transactionTried(r *http.Request, body []byte) {
+	var txn pushedEvents
+	if !strings.Contains(r.URL.Path, "/transactions/") || json.Unmarshal(body, &txn) != nil {
+		return
+	}
+	w.txns.mu.Lock()
+	defer w.txns.mu.Unlock()
+	for _, ev := range txn.Events {
+		if _, ok := w.txns.tried[ev.ID]; !ok {
+			w.txns.tried[ev.ID] = len(w.txns.tried) + 1
+		}
+	}
+}
+
+// pushedEvents are the events of a transaction.
+type pushedEvents struct {
+	Events []struct {
+		ID string `json:"event_id"`
+	} `json:"events"`
 }
 
 // repeat pushes something again that was taken: under the same ID, under another, or under the same with what came after it. A

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -31,8 +29,13 @@ type view struct {
 func (w *world) look(g *group) (*view, error) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
 	defer cancel()
+	if hs, ok := w.hs.(*realHomeserver); ok {
+		if err := hs.fetch(ctx, g.room); err != nil {
+			return nil, err
+		}
+	}
 	v := &view{
-		g: g, events: w.hs.Timeline(g.room), shown: w.mats[0].user.ReceiptsOf(g.room), changes: w.hs.MemberChanges(g.room),
+		g: g, events: w.hs.Timeline(g.room), shown: w.hs.Receipts(g.room), changes: w.hs.MemberChanges(g.room),
 		members: make(map[string]bool), read: make(map[uint64][]string), unread: make(map[uint64][]string),
 	}
 	if w.cloud != nil {
@@ -73,22 +76,57 @@ func (w *world) look(g *group) (*view, error) {
 	return v, nil
 }
 
-// place is where an event stands: the fake homeserver numbers all events as they come.
-func place(event id.EventID) int64 {
-	n, err := strconv.ParseInt(strings.TrimPrefix(string(event), "$ev"), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
+// relation is what an event says of how it belongs to another one.
+type relation struct {
+	Type  string     `json:"rel_type"`
+	Event id.EventID `json:"event_id"`
 }
 
-// body is what a message event says; "" if it was redacted or is none.
+func relationOf(ev matrixtest.Event) relation {
+	var content struct {
+		Relation relation `json:"m.relates_to"`
+	}
+	_ = json.Unmarshal(ev.Content, &content) // what cannot be read has none
+	return content.Relation
+}
+
+// threadOf is the root of the thread that an event says to be in, "" for none.
+func threadOf(ev matrixtest.Event) id.EventID {
+	if r := relationOf(ev); r.Type == "m.thread" {
+		return r.Event
+	}
+	return ""
+}
+
+// scopeOf is what a receipt that is about more than nothing and less than the room is about, at this event.
+func scopeOf(ev matrixtest.Event) string {
+	if root := threadOf(ev); root != "" {
+		return string(root)
+	}
+	return "main"
+}
+
+// body is what a message event says; "" if it was redacted, is none or changes another one.
 func body(ev matrixtest.Event) string {
 	var content struct {
 		Body string `json:"body"`
 	}
-	if ev.Type != "m.room.message" || json.Unmarshal(ev.Content, &content) != nil {
+	if ev.Type != "m.room.message" || json.Unmarshal(ev.Content, &content) != nil || relationOf(ev).Type == "m.replace" {
 		return ""
 	}
 	return content.Body
+}
+
+// edited is the event that an event changes and what it is to say then; "" for none.
+func edited(ev matrixtest.Event) (target id.EventID, text string) {
+	var content struct {
+		New struct {
+			Body string `json:"body"`
+		} `json:"m.new_content"`
+	}
+	r := relationOf(ev)
+	if r.Type != "m.replace" || json.Unmarshal(ev.Content, &content) != nil {
+		return "", ""
+	}
+	return r.Event, content.New.Body
 }

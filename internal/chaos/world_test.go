@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,15 +18,16 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/timbridge/timbridge/bridge/config"
-	"github.com/timbridge/timbridge/bridge/matrix/matrixtest"
 	"github.com/timbridge/timbridge/bridge/tencent/tencenttest"
 	"github.com/timbridge/timbridge/bridge/v2tim"
 	"github.com/timbridge/timbridge/bridge/v2tim/v2timtest"
+	"github.com/timbridge/timbridge/internal/lab"
 	"github.com/timbridge/timbridge/mapping"
 )
 
 const (
-	domain      = "localhost"
+	domain      = lab.Domain
+	botMXID     = "@timbot:" + domain
 	sdkAppID    = 1400000001
 	secretKey   = "a secret key of the chaos tests 0123456789"
 	admin       = "administrator"
@@ -44,12 +44,14 @@ type world struct {
 	stats  *stats
 	ledger ledger
 
-	hs       *matrixtest.Server
+	hs       homeserver
 	cloud    *tencenttest.Server // nil in standalone
 	toHS     *gate               // from timbridge to the homeserver
 	toBridge *gate               // from the homeserver to timbridge
 	txns     transactions
-	bridge   *process
+	bridge   *lab.Program
+	disk     disk
+	trouble  trouble
 	address  string // of timbridge, for the homeserver
 	v2tim    string // of timbridge, for apps
 	database config.Database
@@ -70,7 +72,7 @@ type person struct {
 	userID string    // at Tencent
 	mxid   id.UserID // in Matrix; of a Tencent user his ghost
 	app    *v2timtest.Client
-	user   *matrixtest.User // nil for a Tencent user
+	user   *matrixUser // nil for a Tencent user
 	cloud  *tencenttest.User
 }
 
@@ -79,6 +81,9 @@ type group struct {
 	room id.RoomID
 	mu   sync.Mutex
 	seen []listed // messages as last listed by timbridge, newest first
+	// relinked: it is parted from its room and joined with it again now and then; linkedAt is when it was, the last time.
+	relinked bool
+	linkedAt time.Time
 }
 
 // rand returns the choices of one of the actors.
@@ -90,15 +95,15 @@ func newWorld(t *testing.T, seed uint64, k kind) *world {
 	w := &world{t: t, seed: seed, kind: k, stats: &stats{seed: seed, kind: k.name}, http: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: 3 * time.Second,
 	}}
-	w.txns.taken = make(map[string]time.Time)
-	w.hs = matrixtest.New(t, k.homeserver())
+	w.txns.taken, w.txns.order, w.txns.tried = make(map[string]time.Time), make(map[string]int), make(map[string]int)
+	w.hs = w.newHomeserver()
 	dir := t.TempDir()
 	port, v2timPort, hookPort := freePort(t), freePort(t), freePort(t)
 	w.address, w.v2tim = local(port), local(v2timPort)
 	w.toHS = newGate("to homeserver", w.rand(1), w.stats, w.hs.URL)
 	w.toBridge = newGate("transactions", w.rand(2), w.stats, func() string { return w.address })
-	w.toBridge.taken = w.transactionTaken
-	w.bridge = &process{dir: dir, ready: []string{w.address + "/_matrix/mau/ready", w.v2tim}, http: w.http}
+	w.toBridge.tried, w.toBridge.taken, w.toHS.whole = w.transactionTried, w.transactionTaken, k.real != ""
+	w.bridge = &lab.Program{Binary: binary, Dir: dir, Ready: []string{w.address + "/_matrix/mau/ready", w.v2tim}, HTTP: w.http, Launched: w.disk.launched}
 	conf := w.config(port, v2timPort)
 	if k.cloud {
 		opts := tencenttest.Options{
@@ -107,12 +112,12 @@ func newWorld(t *testing.T, seed uint64, k kind) *world {
 			Limits: tencenttest.Limits{Group: -1},
 		}
 		w.cloud = tencenttest.Start(t, opts)
-		w.bridge.ready = append(w.bridge.ready, local(hookPort))
+		w.bridge.Ready = append(w.bridge.Ready, local(hookPort))
 		w.putInCloud(conf, hookPort)
 	}
 	t.Cleanup(w.close)
 	w.install(conf)
-	require.NoError(t, w.bridge.start(t.Context()))
+	require.NoError(t, w.bridge.Start(t.Context()))
 	var err error
 	w.root, err = v2timtest.New(w.v2tim, sdkAppID, secretKey, admin)
 	require.NoError(t, err)
@@ -128,7 +133,7 @@ func (w *world) close() {
 	if w.cloud != nil {
 		w.cloud.Close()
 	}
-	w.bridge.kill()
+	w.bridge.Kill()
 	w.toHS.stop()
 	w.toBridge.stop()
 	w.http.CloseIdleConnections()
@@ -143,7 +148,7 @@ func (w *world) config(port, v2timPort int) map[string]any {
 			"address": w.toBridge.URL(), "hostname": "127.0.0.1", "port": port, "as_token": "as-token", "hs_token": "hs-token",
 			"bot": map[string]any{"username": "timbot"}, "username_template": ghostPrefix + "{{.}}",
 		},
-		"database":      map[string]any{"uri": "file:" + filepath.Join(w.bridge.dir, "timbridge.db")},
+		"database":      map[string]any{"uri": "file:" + filepath.Join(w.bridge.Dir, "timbridge.db")},
 		"matrix":        map[string]any{"sync_interval": "1s", "policy": w.kind.policy},
 		"double_puppet": map[string]any{"secrets": map[string]any{domain: "as_token:" + puppetToken}},
 		"tencent":       map[string]any{"sdk_app_id": sdkAppID, "secret_key": secretKey, "admins": []string{admin}},
@@ -164,29 +169,28 @@ func (w *world) putInCloud(conf map[string]any, hookPort int) {
 func (w *world) install(conf map[string]any) {
 	text, err := json.Marshal(conf) // YAML takes JSON as it is
 	require.NoError(w.t, err)
-	require.NoError(w.t, os.WriteFile(w.bridge.config(), text, 0o600))
+	require.NoError(w.t, os.WriteFile(w.bridge.Config(), text, 0o600))
 	w.database = config.Database{
-		Type: config.DatabaseSQLite, URI: config.Secret(filepath.Join(w.bridge.dir, "timbridge.db")), MaxOpenConns: 1, MaxIdleConns: 1,
+		Type: config.DatabaseSQLite, URI: config.Secret(filepath.Join(w.bridge.Dir, "timbridge.db")), MaxOpenConns: 1, MaxIdleConns: 1,
 	}
-	for _, reg := range w.registrations() {
-		w.hs.AddAppService(reg)
-	}
+	w.register()
 }
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	// Below the ports that systems give to outgoing connections, one of which could hold it while timbridge is stopped.
-	// And not where the end-to-end tests take theirs, which may run at the same time.
-	const lowest, count = 9000, 10000
-	for range count {
-		port := lowest + int(portsTaken.Add(1)%count)
-		if l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
-			require.NoError(t, l.Close())
-			return port
+	port, err := ports.Take()
+	require.NoError(t, err)
+	return port
+}
+
+// waitFor waits until something holds and fails the test if it does not.
+func (w *world) waitFor(what string, cond func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(w.kind.patience(20 * time.Second)); !cond(); {
+		if !rest(w.t.Context(), 20*time.Millisecond) || time.Now().After(deadline) {
+			require.Fail(w.t, "waited in vain for "+what, "timbridge printed:\n%s", w.bridge.LogTail(40))
 		}
 	}
-	require.Fail(t, "no port is free")
-	return 0
 }
 
 // populate makes the people and their groups, and waits until everybody is in.
@@ -207,12 +211,17 @@ func (w *world) populate(groups, tims, mats int) {
 		}
 		w.tims = append(w.tims, p)
 	}
+	if w.cloud != nil && w.kind.linking {
+		groups++ // one that is parted from its room now and then
+	}
 	for i := range groups {
-		g := &group{id: fmt.Sprintf("group%d", i)}
-		g.room = w.mats[0].user.CreateRoom(matrixtest.RoomOptions{Public: true})
+		g := &group{id: fmt.Sprintf("group%d", i), relinked: i == 2}
+		var err error
+		g.room, err = w.mats[0].user.createRoom()
+		require.NoError(t, err)
 		for _, m := range w.mats[1:] {
 			if r.IntN(4) > 0 || w.stays(m) {
-				m.user.Join(g.room)
+				require.NoError(t, m.user.TryJoin(g.room))
 			}
 		}
 		var members []string
@@ -225,7 +234,10 @@ func (w *world) populate(groups, tims, mats int) {
 		w.groups = append(w.groups, g)
 		w.mapGroup(g, members)
 	}
-	w.hs.WaitPushed()
+	if hs, ok := w.hs.(*realHomeserver); ok {
+		hs.begins()
+	}
+	w.waitFor("all transactions to be taken", func() bool { return w.hs.underWay() == "" })
 	if w.cloud == nil {
 		w.ear = w.listen(w.tims[0])
 	}
@@ -244,10 +256,10 @@ func (w *world) mapGroup(g *group, members []string) {
 	require.NoError(w.t, err)
 	for _, m := range members {
 		ghost := mapping.GhostMXID(ghostPrefix, m, domain)
-		w.hs.WaitFor(m+" in "+g.id, func() bool { return w.hs.Membership(g.room, ghost) == "join" })
+		w.waitFor(m+" in "+g.id, func() bool { return w.hs.Membership(g.room, ghost) == "join" })
 	}
 	// Who is in the room is asked for after the mapping; what is said before may concern somebody or not.
-	w.hs.WaitFor("members of "+g.id, func() bool {
+	w.waitFor("members of "+g.id, func() bool {
 		known, err := w.root.GetGroupMemberInfo(ctx, v2tim.GetGroupMemberInfoRequest{GroupId: g.id, Limit: 200})
 		require.NoError(w.t, err)
 		return len(known.MemberList) == len(w.hs.Members(g.room))-1 // the bot

@@ -27,7 +27,7 @@ func testCheck(t *testing.T, w *world) {
 		}
 	}
 	good := []string{
-		"ok    config       " + s.b.config() + "\n",
+		"ok    config       " + s.b.Config() + "\n",
 		"ok    homeserver   " + w.hs.URL() + " answers\n",
 		"ok    registration the homeserver knows us, the bot is @" + s.b.bot() + ":localhost\n",
 		"ok    delivery     an event of our own came back\n",
@@ -132,11 +132,11 @@ func testImportAndExport(t *testing.T, w *world) {
 
 	// All of it in another database is the same again.
 	s.b.stop(t)
-	twin := &timbridge{name: "twin", dir: t.TempDir()}
-	config, err := os.ReadFile(s.b.config())
+	twin := &timbridge{Program: lab.Program{Binary: binary, Dir: t.TempDir()}, name: "twin"}
+	config, err := os.ReadFile(s.b.Config())
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(twin.config(), config, 0o600))
-	path := filepath.Join(twin.dir, "all.ndjson")
+	require.NoError(t, os.WriteFile(twin.Config(), config, 0o600))
+	path := filepath.Join(twin.Dir, "all.ndjson")
 	moved := s.b.run(t, "export", path)
 	require.Zero(t, moved.code, moved.stderr)
 	text, err := os.ReadFile(path)
@@ -155,7 +155,7 @@ func (s *scene) write(name string, records []map[string]any) string {
 	for _, rec := range records {
 		require.NoError(s.t, encoder.Encode(rec))
 	}
-	path := filepath.Join(s.b.dir, name)
+	path := filepath.Join(s.b.Dir, name)
 	require.NoError(s.t, os.WriteFile(path, []byte(text.String()), 0o600))
 	return path
 }

@@ -3,11 +3,7 @@ package e2e
 import (
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -18,15 +14,13 @@ import (
 // binary is the program under test, built once.
 var binary string
 
-// portsTaken counts what freePort has given away, from somewhere on: another run of these tests may be going on.
-var portsTaken atomic.Int64
+// ports are not those of the fault harness, which may run at the same time.
+var ports = lab.NewPorts(20000, 12000)
 
 func TestMain(m *testing.M) {
-	portsTaken.Store(rand.Int64N(10000))
 	dir, err := os.MkdirTemp("", "timbridge-e2e-")
 	if err == nil {
-		binary = filepath.Join(dir, "timbridge")
-		err = build(binary)
+		binary, err = lab.BuildTimbridge(dir)
 	}
 	if err == nil {
 		err = waitMore()
@@ -40,18 +34,6 @@ func TestMain(m *testing.M) {
 		_ = os.RemoveAll(dir)
 		os.Exit(code)
 	}))
-}
-
-func build(path string) error {
-	args := []string{"build", "-buildvcs=false", "-o", path}
-	if raced {
-		args = append(args, "-race")
-	}
-	cmd := exec.Command("go", append(args, "../../cmd/timbridge")...)
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("failed to build timbridge: %w\n%s", err, output)
-	}
-	return nil
 }
 
 // waitMore lets more cases run at once than there are processors: they spend their time waiting for others.

@@ -134,7 +134,7 @@ func (s *scene) until(what string, cond func() error) {
 func (s *scene) waitLog(parts ...string) {
 	s.t.Helper()
 	s.until("the log", func() error {
-		for line := range strings.Lines(s.b.logText()) {
+		for line := range strings.Lines(s.b.LogText()) {
 			if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
 				return nil
 			}

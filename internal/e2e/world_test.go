@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -71,7 +70,7 @@ func newWorld(t *testing.T, kind lab.Kind, names ...string) *world {
 func (w *world) newBridge(t *testing.T, dir, name string, homeserver int) *timbridge {
 	t.Helper()
 	v2tim := freePort(t)
-	b := &timbridge{name: name, dir: dir, port: freePort(t), v2tim: "http://127.0.0.1:" + itoa(v2tim), client: w.http}
+	b := &timbridge{Program: lab.Program{Binary: binary, Dir: dir, HTTP: w.http}, name: name, port: freePort(t), v2tim: "http://127.0.0.1:" + itoa(v2tim)}
 	w.bridges[name] = b
 	address := b.address()
 	if strings.HasPrefix(name, "proxied") {
@@ -99,27 +98,18 @@ func (w *world) newBridge(t *testing.T, dir, name string, homeserver int) *timbr
 	text, err := json.Marshal(config) // YAML takes JSON as it is
 	require.NoError(t, err)
 	require.NoError(t, os.Mkdir(dir, 0o700))
-	require.NoError(t, os.WriteFile(b.config(), text, 0o600))
+	require.NoError(t, os.WriteFile(b.Config(), text, 0o600))
 	made := b.run(t, "-g", "-r", b.registration())
 	require.Zero(t, made.code, made.stderr)
 	require.Contains(t, made.stdout, "saved its tokens")
 	return b
 }
 
-// freePort returns a port of 127.0.0.1 that nobody else here gets. It lies below those that systems give to outgoing connections
-// (Linux: from 32768), one of which could hold it while a timbridge is stopped.
 func freePort(t *testing.T) int {
 	t.Helper()
-	const lowest, count = 20000, 12000
-	for range count {
-		port := lowest + int(portsTaken.Add(1)%count)
-		if l, err := net.Listen("tcp", "127.0.0.1:"+itoa(port)); err == nil {
-			require.NoError(t, l.Close())
-			return port
-		}
-	}
-	require.Fail(t, "no port is free")
-	return 0
+	port, err := ports.Take()
+	require.NoError(t, err)
+	return port
 }
 
 // The homeservers and their cases. Each case runs on both.

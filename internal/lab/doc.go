@@ -9,6 +9,8 @@
 // The servers are fetched by .ci/get-synapse.sh, .ci/get-dendrite.sh and .ci/get-js-sdk.sh (`make lab`) into .lab, or where
 // $TIMBRIDGE_LAB says. One that cannot be had is left out with its reason ([Available], [Require]).
 //
+// timbridge itself, as the process that an operator runs, is a [Program], built by [BuildTimbridge]: for internal/e2e and internal/chaos.
+//
 // Every process started here dies with the process that started it, however that ends (Linux), and only processes
 // started here are ever ended. Nothing is bound to any address but 127.0.0.1.
 //

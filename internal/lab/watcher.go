@@ -29,6 +29,8 @@ type Event struct {
 	StateKey *string         `json:"state_key"`
 	Content  json.RawMessage `json:"content"`
 	Redacts  id.EventID      `json:"redacts"`
+	// Timestamp is when the homeserver made it, in milliseconds.
+	Timestamp int64 `json:"origin_server_ts"`
 }
 
 // Body returns the text of a message, "" if there is none.
