@@ -2,16 +2,20 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build test test-all check security lab demo bench fuzz clean
+.PHONY: help build test test-all check security lab demo bench microbench chaos fuzz clean
 
 LDFLAGS = -X main.Tag=$(shell git describe --exact-match --tags 2>/dev/null) \
 	-X main.Commit=$(shell git rev-parse HEAD 2>/dev/null) \
 	-X main.BuildTime=$(shell date -u +%Y-%m-%dT%H:%M:%SZ)
-# What `make bench` runs and for how long each; what `make fuzz` spends on each target.
+# Which lines `make bench` measures, and how often each.
+ONLY ?= .
+RUNS ?= 5
+# What `make microbench` runs and for how long each; what `make fuzz` spends on each target.
 BENCH ?= .
 BENCHTIME ?= 2s
 FUZZTIME ?= 15s
-# How many seeds `make chaos` runs, from which one on (0: any), how often timbridge is killed in each, and in which kind of world (all).
+# How many seeds `make chaos` runs, from which one on (0: any), how often timbridge is killed in each, and in which kind of world (all;
+# synapse and dendrite mean the real ones).
 SEEDS ?= 8
 SEED ?= 0
 KILLS ?= 10
@@ -47,10 +51,13 @@ security: ## gosec and govulncheck (some minutes the first time; needs vuln.go.d
 lab: ## only fetch the homeservers and clients of the tests into .lab
 	@.ci/get-lab.sh
 
-bench: ## benchmarks (BENCH=pattern, BENCHTIME=2s)
+bench: ## measure timbridge beside bridgev2, on this machine's disk (up to 10 minutes; ONLY=webhook RUNS=5)
+	go run -trimpath ./internal/bench -only '$(ONLY)' -runs $(RUNS)
+
+microbench: ## benchmarks of single packages (BENCH=pattern, BENCHTIME=2s)
 	go test -run '^$$' -bench '$(BENCH)' -benchtime '$(BENCHTIME)' -benchmem ./...
 
-chaos: ## break everything, many times, and compare (SEEDS=20 KILLS=10; SEED=n repeats one)
+chaos: ## break everything, many times, and compare (SEEDS=20 KILLS=10; SEED=n repeats one; KIND=synapse)
 	go test -count=1 -timeout 12h ./internal/chaos -run TestChaos -v -chaos.seeds $(SEEDS) -chaos.seed $(SEED) -chaos.kills $(KILLS) -chaos.kind '$(KIND)'
 
 fuzz: ## every fuzz target for FUZZTIME=15s

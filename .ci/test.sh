@@ -54,7 +54,7 @@ else
 	{ test_go $others || code=$?; test_real $real || code=$?; }
 fi
 
-for name in synapse dendrite jssdk; do
+for name in synapse dendrite jssdk postgres; do
 	[ ! -e "$lab/$name.missing" ] || echo "LEFT OUT: $name: $(cat "$lab/$name.missing")"
 done
 echo "tests took $(($(date +%s) - started)) s, fetching included"

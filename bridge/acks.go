@@ -161,7 +161,7 @@ func (c *cloud) sendAck(ctx context.Context, a ack) {
 		return // stopping; the lease runs out and it is told again
 	}
 	var attempt int
-	commitErr := c.b.commits.do(context.WithoutCancel(ctx), func(ctx context.Context, s *session) error {
+	commitErr := c.b.commits.record(ctx, func(ctx context.Context, s *session) error {
 		var err error
 		attempt, err = s.acknowledged(ctx, a, &out)
 		return err
@@ -253,7 +253,7 @@ func (s *session) acknowledged(ctx context.Context, a ack, out *outcome) (attemp
 			row.AckDue = s.now.Add(backoff(row.AckAttempts, temporary.RetryAfter))
 		}
 	}
-	s.work = s.work || !row.AckDue.IsZero()
+	s.acksDue = s.acksDue || !row.AckDue.IsZero()
 	attempt = row.AckAttempts
 	if len(out.done) > 0 {
 		err = s.resume(ctx, g)

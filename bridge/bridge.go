@@ -34,6 +34,7 @@ type Bridge struct {
 	cfg          *config.Config
 	log          zerolog.Logger
 	clock        func() time.Time
+	transport    http.RoundTripper // to the homeserver and Tencent; nil: the adapters' own
 	policy       receipts.Policy
 	stampSenders config.Senders
 	linkers      config.Senders // who may link rooms, see mayLink
@@ -71,6 +72,8 @@ type Bridge struct {
 
 	mu      sync.Mutex
 	running map[string]bool // background work by name, one of each at a time; true: to be done once more
+	// awaiting is what we have sent and what has not come back; the database has it too, for the next start.
+	awaiting map[id.EventID]awaited
 }
 
 // stats counts what an operator wants to know of. The numbers start at zero with the process.
@@ -78,9 +81,18 @@ type stats struct {
 	acksSent, acksRefused, foreignReceipts, parked, refusedStamps, holes, markersSent, markersRefused atomic.Int64
 }
 
+// Option changes how a bridge is built.
+type Option func(*Bridge)
+
+// WithTransport has all requests to the homeserver and to Tencent made by a transport of the caller's: through his proxy, with his
+// certificates, or within one process.
+func WithTransport(transport http.RoundTripper) Option {
+	return func(b *Bridge) { b.transport = transport }
+}
+
 // New builds a bridge on a database that it may share with others (its tables have version tables of their own). Nothing is
-// started or asked yet. The database must be SQLite, and no other process may write to the bridge's tables.
-func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger) (*Bridge, error) {
+// started or asked yet. The database is SQLite or PostgreSQL, and no other process may write to the bridge's tables.
+func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger, opts ...Option) (*Bridge, error) {
 	senders, err := config.CompileSenders(cfg.Mapping.StampSenders)
 	if err != nil {
 		return nil, fmt.Errorf("failed to read mapping.stamp_senders: %w", err)
@@ -94,7 +106,11 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger) (*Bridge, 
 		db: db, maps: mappingdb.New(db), reads: receiptsdb.New(db), own: bridgedb.New(db),
 		states: sqlstatestore.NewSQLStateStore(db, nil, false),
 		mapped: newBroadcast(), called: newBroadcast(), running: make(map[string]bool), unseen: make(map[reader]unseen),
-		private: make(map[mapping.UserKey]bool), strange: newStrangers(),
+		awaiting: make(map[id.EventID]awaited),
+		private:  make(map[mapping.UserKey]bool), strange: newStrangers(),
+	}
+	for _, opt := range opts {
+		opt(b)
 	}
 	if cfg.Matrix.Policy == config.PolicyContiguous {
 		b.policy = receipts.PolicyContiguous
@@ -112,6 +128,7 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger) (*Bridge, 
 		Registration: registration, HomeserverURL: cfg.Homeserver.Address, Domain: cfg.Homeserver.Domain,
 		BotLocalpart: cfg.AppService.Bot.Username, GhostPrefix: cfg.AppService.GhostPrefix(), DoublePuppet: puppets, DoublePuppetURL: cfg.DoublePuppet.Servers,
 		Concurrency: cfg.Matrix.Concurrency, RequestTimeout: cfg.Homeserver.RequestTimeout, SyncInterval: cfg.Matrix.SyncInterval,
+		Transport: b.transport,
 	}, b.states, b, log)
 	if err != nil {
 		return nil, fmt.Errorf("failed to set up Matrix side: %w", err)
@@ -185,6 +202,7 @@ func (b *Bridge) Start(ctx context.Context) error {
 	b.tasks.Go(func() { b.outbox.run(b.ctx) })
 	b.tasks.Go(func() { b.rooms.run(b.ctx) })
 	b.tasks.Go(b.watchParked)
+	b.tasks.Go(b.watchAwaited)
 	b.tasks.Go(b.sweep)
 	b.tasks.Go(b.enter)
 	b.tasks.Go(b.learnImported)
@@ -207,6 +225,9 @@ func (b *Bridge) prepare(ctx context.Context) error {
 		if err := store.Upgrade(ctx); err != nil {
 			return fmt.Errorf("failed to prepare database: %w", err)
 		}
+	}
+	if err := b.commits.fence.claim(ctx); err != nil {
+		return err
 	}
 	value, err := b.own.Value(ctx, bridgedb.KeyCursor)
 	if err != nil {

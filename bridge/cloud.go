@@ -47,6 +47,7 @@ func newCloud(b *Bridge) (*cloud, error) {
 	c.client, err = tencent.New(tencent.Config{
 		SDKAppID: t.SDKAppID, SecretKey: string(t.SecretKey), Identifier: t.Admin(), Region: t.Region, BaseURL: t.BaseURL,
 		Timeout: t.RequestTimeout, CallsPerSecond: t.CallsPerSecond, AccountCallsPerSecond: t.AccountCallsPerSecond, Concurrency: t.Concurrency,
+		Transport: b.transport,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("failed to set up Tencent side: %w", err)

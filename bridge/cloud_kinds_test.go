@@ -80,7 +80,7 @@ func TestCloudShortPages(t *testing.T) {
 // TestCloudCounts: apps get Tencent's counts where those are newer than ours, and ours where Tencent does not answer.
 func TestCloudCounts(t *testing.T) {
 	t.Parallel()
-	h := plainCloud(t, tencenttest.Points{}, func(cfg *config.Config) { cfg.Tencent.RequestTimeout = 300 * time.Millisecond })
+	h := plainCloud(t, tencenttest.Points{}, func(cfg *config.Config) { cfg.Tencent.RequestTimeout = 3 * time.Second })
 	ann := h.hs.User("ann")
 	h.link("team", ann, "alice", "bob", "carl")
 	m, _ := h.send("team", "alice", "one")

@@ -185,6 +185,7 @@ func (h *cloudHouse) noticedTimes(room id.RoomID, part string) (n int) {
 // snapshot keeps the database as it is at this moment, for killed.
 func (h *cloudHouse) snapshot() string {
 	h.t.Helper()
+	h.sqliteOnly()
 	path := filepath.Join(h.t.TempDir(), "killed.db")
 	_, err := h.db.Exec(h.ctx, "VACUUM INTO '"+path+"'")
 	require.NoError(h.t, err)

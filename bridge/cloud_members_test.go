@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"maunium.net/go/mautrix/id"
@@ -270,6 +271,7 @@ func TestCloudGhostAfterTrouble(t *testing.T) {
 	h := plainCloud(t, tencenttest.Points{})
 	room := h.link("team", h.hs.User("ann"), "alice")
 	h.idle()
+	h.sqliteOnly()
 	_, err := h.db.Exec(h.ctx, "CREATE TRIGGER busy BEFORE INSERT ON mx_user_profile BEGIN SELECT RAISE(ABORT, 'database is locked'); END")
 	require.NoError(t, err)
 	require.NoError(t, h.cloud.User("bob").Join("team"))
@@ -282,4 +284,31 @@ func TestCloudGhostAfterTrouble(t *testing.T) {
 	require.NoError(t, err)
 	h.settled()
 	require.Equal(t, "join", h.hs.Membership(room, h.ghost("bob")))
+}
+
+// TestCloudMessageBeforeTheJoinIsKnown: what was written to somebody who had just joined is his to read, also where the webhook of the
+// message overtakes the homeserver's word of his joining. His own receipt may overtake it too.
+func TestCloudMessageBeforeTheJoinIsKnown(t *testing.T) {
+	t.Parallel()
+	eachServer(t, func(t *testing.T, opts matrixtest.Options) {
+		h := newCloudHouse(t, opts, tencenttest.Options{}, func(cfg *config.Config) { cfg.Tencent.CatchUpInterval = time.Hour })
+		ann, late := h.hs.User("ann"), h.hs.User("late")
+		room := h.link("team", ann, "alice")
+		before, _ := h.send("team", "alice", "before he came")
+		h.idle()
+		h.hs.WaitPushed()
+		h.hs.SetASURL(h.cfg.AppService.ID, "")
+		late.Join(room)
+		m, event := h.send("team", "alice", "to him too")
+		late.SendReceipt(room, event)
+		h.restart(nil) // and /sync is read
+		h.wait("the receipt", func() bool {
+			parked, err := h.b.reads.ParkedOlder(h.ctx, time.Now().Add(time.Minute), 10)
+			return err == nil && len(parked) > 0
+		})
+		h.hs.SetASURL(h.cfg.AppService.ID, h.mx.URL)
+		h.acked("team", late, m.Seq)
+		h.idle()
+		require.False(t, h.cloud.HasRead("team", mapping.AccountID(late.ID), before.Seq), "that was not said to him")
+	})
 }

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -158,6 +159,16 @@ func TestCloudWantsAreAsked(t *testing.T) {
 	for _, seq := range others {
 		require.Equal(t, receipts.WantsNo, h.wantsOf("team", seq))
 		require.Equal(t, 1, asked(seq), "one question for all")
+	}
+	// Who has asked while the answer was on its way does not have it asked for again.
+	key, late := h.group("team").Key, make([]receipts.MsgSeq, len(others))
+	for i, seq := range others {
+		late[i] = receipts.MsgSeq(seq)
+	}
+	require.NoError(t, h.b.commits.do(h.ctx, func(_ context.Context, s *session) error { s.askWants(key, late); return nil }))
+	h.idle()
+	for _, seq := range others {
+		require.Equal(t, 1, asked(seq), "the answer is there")
 	}
 	h.restart(nil)
 	ben.SendReceipt(room, last)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -62,6 +61,7 @@ func TestCloudWebhookNotStored(t *testing.T) {
 	room := h.link("team", ann, "alice", "bob")
 	m, event := h.send("team", "alice", "one")
 	h.quiet()
+	h.sqliteOnly()
 	_, err := h.db.Exec(h.ctx, "CREATE TRIGGER broken BEFORE INSERT ON tim_reader BEGIN SELECT RAISE(ABORT, 'disk full'); END")
 	require.NoError(t, err)
 	failed := func() (n int) {
@@ -145,6 +145,7 @@ func TestCloudStopWhileBusy(t *testing.T) {
 // TestCloudLostDatabase: with a new database, the accounts of Matrix users that are in a group already are theirs again.
 func TestCloudLostDatabase(t *testing.T) {
 	t.Parallel()
+	empty := houseDatabase(t)
 	h := plainCloud(t, tencenttest.Points{})
 	ann := h.hs.User("ann")
 	room := h.link("team", ann, "alice")
@@ -152,7 +153,7 @@ func TestCloudLostDatabase(t *testing.T) {
 	ann.SendReceipt(room, event)
 	h.acked("team", ann, m.Seq)
 	h.stop()
-	h.cfg.Database = testDatabase(filepath.Join(t.TempDir(), "new.db"))
+	h.cfg.Database = empty
 	h.start()
 	_, err := h.root.MapGroup(h.ctx, mapRequest("team", room))
 	require.NoError(t, err)

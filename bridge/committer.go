@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -9,11 +10,13 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rs/zerolog"
 	"go.mau.fi/util/dbutil"
 
 	"github.com/timbridge/timbridge/bridge/bridgedb"
+	"github.com/timbridge/timbridge/bridge/database"
 )
 
 // errStopped is returned to whoever wants to commit after the bridge has stopped.
@@ -22,7 +25,7 @@ var errStopped = errors.New("the bridge has stopped")
 // maxBatch is how many inputs ride in one commit at most. It bounds the time that the first of them waits.
 const maxBatch = 256
 
-// change is what one input does within a transaction. It may run twice (the second time alone), so it keeps nothing outside s
+// change is what one input does within a transaction. It may run again (alone, or because the transaction met another), so it keeps nothing outside s
 // except what it sets anew each time.
 type change func(ctx context.Context, s *session) error
 
@@ -34,6 +37,8 @@ type committer struct {
 	bridge *Bridge
 	db     *dbutil.Database
 	log    zerolog.Logger
+	fence  *fence             // nil on SQLite
+	opts   *dbutil.TxnOptions // how transactions are begun
 
 	queue chan *queuedChange
 	mu    sync.RWMutex // guards stopped against senders on queue
@@ -50,7 +55,12 @@ type queuedChange struct {
 }
 
 func newCommitter(b *Bridge) *committer {
-	return &committer{bridge: b, db: b.db, log: b.log, queue: make(chan *queuedChange, maxBatch), done: make(chan struct{})}
+	c := &committer{bridge: b, db: b.db, log: b.log, fence: newFence(b), queue: make(chan *queuedChange, maxBatch), done: make(chan struct{})}
+	if c.fence != nil {
+		// On SQLite a transaction has the database to itself from its beginning. Here it must at least not notice that it has not.
+		c.opts = &dbutil.TxnOptions{Isolation: sql.LevelSerializable}
+	}
+	return c
 }
 
 // do runs fn in a transaction and returns when it is durable. An error means that nothing was committed. A change that is still
@@ -118,7 +128,7 @@ func (c *committer) close() {
 
 func (c *committer) commit(batch []*queuedChange) {
 	err := c.transact(batch)
-	if err == nil || len(batch) == 1 {
+	if err == nil || len(batch) == 1 || c.fence != nil && isNobodysFault(err) {
 		for _, q := range batch {
 			q.err <- err
 		}
@@ -131,23 +141,69 @@ func (c *committer) commit(batch []*queuedChange) {
 	}
 }
 
-func (c *committer) transact(batch []*queuedChange) error {
+// isNobodysFault tells that no change is to blame: alone each would fare the same, after as long a wait.
+func isNobodysFault(err error) bool {
+	return database.Unreachable(err) || errors.Is(err, errOutcome) || errors.Is(err, errTakenOver)
+}
+
+// maxConflicts is how often a transaction is begun anew that met another one.
+const maxConflicts = 20
+
+func (c *committer) transact(batch []*queuedChange) (err error) {
+	for try := 1; ; try++ {
+		if err = c.try(batch); !database.Conflicted(err) || try == maxConflicts {
+			c.failing.Store(err != nil)
+			return err
+		}
+	}
+}
+
+// try does the changes in one transaction, and nothing if there is an error. Each time begins from what the database says.
+func (c *committer) try(batch []*queuedChange) error {
 	ctx := c.log.WithContext(context.Background())
+	if c.fence != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, commitTimeout)
+		defer cancel()
+	}
+	if err := c.fence.before(ctx); err != nil {
+		return err
+	}
 	s := newSession(c.bridge)
-	err := c.db.DoTxn(ctx, nil, func(ctx context.Context) error {
+	err := c.db.DoTxn(ctx, c.opts, func(ctx context.Context) error {
 		for _, q := range batch {
 			if err := runChange(ctx, s, q.change); err != nil {
 				return err
 			}
 		}
-		return s.flush(ctx)
+		if err := s.flush(ctx); err != nil {
+			return err
+		}
+		return c.fence.within(ctx)
 	})
-	c.failing.Store(err != nil)
-	if err != nil {
+	if err = c.fence.ended(c.log.WithContext(context.Background()), err); err != nil {
 		return err
 	}
 	s.announce()
 	return nil
+}
+
+const (
+	// recordTries is how often record tries, and recordPause how long it waits before the second time; the pause doubles. Together that
+	// is some eight seconds.
+	recordTries = 6
+	recordPause = 250 * time.Millisecond
+)
+
+// record is do for what has come of a request that was made. What is not written down is done once more when its lease has run out,
+// which takes minutes; so a database that takes nothing for a moment is tried again before that. When ctx ends there is no further try.
+func (c *committer) record(ctx context.Context, fn change) error {
+	for try, pause := 1, recordPause; ; try, pause = try+1, 2*pause {
+		err := c.do(context.WithoutCancel(ctx), fn)
+		if err == nil || errors.Is(err, errStopped) || try == recordTries || !sleep(ctx, pause) {
+			return err
+		}
+	}
 }
 
 // writable is an error if the database takes nothing now. Reconcilers ask it before they do what they could not write down: a disk may

@@ -64,6 +64,18 @@ func (s *session) soundReader(ctx context.Context, group mapping.GroupKey, user 
 	return row, membership, err
 }
 
+// soundRow is soundReader for changes that do not ask since when he is a member.
+func (s *session) soundRow(ctx context.Context, group mapping.GroupKey, user mapping.UserKey) (*receiptsdb.Row, error) {
+	if err := s.loadRows(ctx, group, []mapping.UserKey{user}); err != nil {
+		return nil, err
+	}
+	row := s.rows[reader{group, user}]
+	if row.Damage != nil {
+		return nil, errDamaged()
+	}
+	return row, nil
+}
+
 // parkDamaged keeps a Matrix receipt of a reader whose row is damaged. Of a ghost's there is nothing to keep: it says nothing of the reader.
 func (s *session) parkDamaged(ctx context.Context, l located) error {
 	if l.user.Kind == receipts.KindGhost {

@@ -27,6 +27,7 @@ import (
 // everywhere runs statements on every connection of the pool, since settings of SQLite are a connection's own.
 func (h *house) everywhere(statements string) {
 	h.t.Helper()
+	h.sqliteOnly()
 	var conns []*sql.Conn
 	for range h.cfg.Database.MaxOpenConns {
 		conn, err := h.db.RawDB.Conn(h.ctx)

@@ -6,7 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,7 +14,6 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"go.mau.fi/util/dbutil"
-	"go.uber.org/goleak"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/timbridge/timbridge/bridge/config"
@@ -23,10 +22,14 @@ import (
 	"github.com/timbridge/timbridge/bridge/matrix/matrixtest"
 	"github.com/timbridge/timbridge/bridge/v2tim"
 	"github.com/timbridge/timbridge/bridge/v2tim/v2timtest"
+	"github.com/timbridge/timbridge/internal/postgres"
 	"github.com/timbridge/timbridge/mapping"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// server is the PostgreSQL of these tests.
+var server postgres.Lazy
+
+func TestMain(m *testing.M) { os.Exit(server.Main(m)) }
 
 // house is a whole bridge between a fake homeserver and V2TIM clients, in one process.
 type house struct {
@@ -46,14 +49,17 @@ type house struct {
 	logTo  io.Writer // where everything is logged to from the next start on; nil: warnings to the test
 }
 
-// statements counts what the database is asked.
+// statements counts what the database is asked, and what of it has failed.
 type statements struct {
 	dbutil.DatabaseLogger
-	n atomic.Int64
+	n, failed atomic.Int64
 }
 
 func (c *statements) QueryTiming(ctx context.Context, method, query string, args []any, nrows int, took time.Duration, err error) {
 	c.n.Add(1)
+	if err != nil {
+		c.failed.Add(1)
+	}
 	c.DatabaseLogger.QueryTiming(ctx, method, query, args, nrows, took, err)
 }
 
@@ -73,7 +79,7 @@ func newHouse(t testing.TB, opts matrixtest.Options, change ...func(*config.Conf
 	require.NoError(t, err)
 	cfg.Homeserver.Address, cfg.Homeserver.Domain = h.hs.URL(), h.hs.Name()
 	cfg.AppService.ASToken, cfg.AppService.HSToken = testASToken, testHSToken
-	cfg.Database = testDatabase(filepath.Join(t.TempDir(), "bridge.db"))
+	cfg.Database = houseDatabase(t)
 	cfg.Tencent.SDKAppID, cfg.Tencent.SecretKey, cfg.Tencent.Admins = testAppID, testSecretKey, []string{"administrator"}
 	cfg.V2TIM.RateLimit.PerSecond = 0
 	cfg.Bridge.MappingWait = 100 * time.Millisecond

@@ -139,6 +139,9 @@ func (s *session) roomEvent(ctx context.Context, g *mapping.Group, ev *matrix.Ev
 		return s.memberEvent(ctx, g, ev, place.Pos)
 	case ev.Type == "m.room.tombstone" && ev.StateKey != nil && *ev.StateKey == "":
 		return s.tombstone(ctx, g, ev)
+	case ev.Type == "m.room.power_levels" && ev.StateKey != nil && *ev.StateKey == "":
+		s.work = true // the bot may have got the right to invite
+		return s.b.own.ReleaseRoomTasks(ctx, ev.RoomID, s.now)
 	case ev.Type == redactionType && ev.StateKey == nil && ev.Redacts != "":
 		return s.redaction(ctx, g, ev, place.Pos)
 	case s.b.isCommand(ev):

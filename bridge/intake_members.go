@@ -50,11 +50,16 @@ func (s *session) memberEvent(ctx context.Context, g *mapping.Group, ev *matrix.
 			return err
 		}
 		return s.memberJoined(ctx, g, u, pos, true)
+	case "invite":
+		// Somebody lets a ghost in where the bot may not: it need not wait for the next try. The bot's own invitations are one.
+		if u.Kind == receipts.KindGhost && ev.Sender != s.b.bot() {
+			return s.invited(ctx, g, u)
+		}
 	case "leave", "ban":
-		// A ghost leaves by itself only when we told it to, which the membership knows already. Removed by somebody else,
-		// the Tencent user is out of the group.
+		// A ghost leaves by itself only when we told it to, which the membership knows already; should its user be back since, it
+		// follows. Removed by somebody else, the Tencent user is out of the group.
 		if u.Kind == receipts.KindGhost && ev.Sender == mxid {
-			return nil
+			return s.invited(ctx, g, u)
 		}
 		if err = s.leavePlaced(ctx, g, u); err != nil {
 			return err
@@ -105,6 +110,15 @@ func (s *session) ghostJoined(ctx context.Context, g *mapping.Group, u mapping.U
 		return s.roomTask(ctx, g.RoomID, u.Key)
 	}
 	return s.letIn(ctx, g, u)
+}
+
+// invited has a ghost come in that was invited, or has gone out, if its user is in the group.
+func (s *session) invited(ctx context.Context, g *mapping.Group, u mapping.User) error {
+	_, membership, err := s.reader(ctx, g.Key, u.Key)
+	if err != nil || !membership.IsMember() {
+		return err
+	}
+	return s.roomTask(ctx, g.RoomID, u.Key)
 }
 
 func (s *session) memberLeft(ctx context.Context, g *mapping.Group, u mapping.User, pos receipts.Pos) error {

@@ -226,8 +226,8 @@ func (b *Bridge) sendMarker(ctx context.Context, m marker) {
 	}
 	b.stats.markersSent.Add(1)
 	var temporary *matrix.TemporaryError
-	var attempt int
-	commitErr := b.commits.do(ctx, func(ctx context.Context, s *session) error {
+	var attempt, tries int
+	commitErr := b.commits.record(ctx, func(ctx context.Context, s *session) error {
 		row, current, err2 := s.markerRow(ctx, m)
 		if err2 != nil || !current {
 			return err2
@@ -238,9 +238,12 @@ func (b *Bridge) sendMarker(ctx context.Context, m marker) {
 			later = time.Time{}
 		}
 		attempt = row.Attempts
-		key, tries := reader{m.group, m.user}, 1
-		if w := b.unseen[key]; w.marker == m {
-			tries += w.tries
+		key := reader{m.group, m.user}
+		if tries == 0 { // else this is counted already, and the commit did not go through
+			tries = 1
+			if w := b.unseen[key]; w.marker == m {
+				tries += w.tries
+			}
 		}
 		delete(b.unseen, key)
 		switch {
@@ -263,7 +266,7 @@ func (b *Bridge) sendMarker(ctx context.Context, m marker) {
 		if !later.IsZero() && temporary == nil && later.Before(row.Due) {
 			row.Due = later
 		}
-		s.work = s.work || !row.Due.IsZero()
+		s.markersDue = s.markersDue || !row.Due.IsZero()
 		return nil
 	})
 	switch {

@@ -10,6 +10,9 @@ import (
 
 	"github.com/timbridge/timbridge/bridge/config"
 	"github.com/timbridge/timbridge/bridge/matrix/matrixtest"
+	"github.com/timbridge/timbridge/bridge/tencent/tencenttest"
+	"github.com/timbridge/timbridge/mapping"
+	"github.com/timbridge/timbridge/receipts"
 )
 
 // receiptRequests counts the receipts asked of the homeserver.
@@ -40,6 +43,53 @@ func TestReceiptSurvivesTemporaryRefusals(t *testing.T) {
 	}
 }
 
+// TestOutcomeThatCannotBeWrittenAtOnce: a database that takes nothing for a moment does not make receipts wait until the lease of what
+// was under way has run out.
+func TestOutcomeThatCannotBeWrittenAtOnce(t *testing.T) {
+	// busy has writing fail where it says when, until free is called, which waits for that.
+	busy := func(h *house, when string) (free func()) {
+		h.sqliteOnly()
+		_, err := h.db.Exec(h.ctx, "CREATE TRIGGER busy BEFORE UPDATE ON tim_reader WHEN "+when+" BEGIN SELECT RAISE(ABORT, 'database is locked'); END")
+		require.NoError(h.t, err)
+		before := h.asked.failed.Load()
+		return func() {
+			h.t.Helper()
+			h.wait("a write that fails", func() bool { return h.asked.failed.Load() > before })
+			_, err := h.db.Exec(h.ctx, "DROP TRIGGER busy")
+			require.NoError(h.t, err)
+		}
+	}
+	t.Run("marker", func(t *testing.T) {
+		t.Parallel()
+		h := newHouse(t, matrixtest.Synapse())
+		ann := h.hs.User("ann")
+		room := h.room("team", ann, "alice")
+		m := h.message("team", ann.Send(room, "hello"))
+		h.settled()
+		free := busy(h, "NEW.attempts > 0")
+		h.hs.FailRequests(matrixtest.Path("/receipt/m.read/"), 1, http.StatusInternalServerError, "M_UNKNOWN", 0)
+		require.NoError(t, h.client("alice").SendMessageReadReceipts(h.ctx, m.MsgId))
+		free()
+		ann.WaitReceipt(room, h.ghost("alice"), id.EventID(m.EventId))
+	})
+	t.Run("acknowledgement", func(t *testing.T) {
+		t.Parallel()
+		h := plainCloud(t, tencenttest.Points{})
+		ann := h.hs.User("ann")
+		room := h.link("team", ann, "alice")
+		m, event := h.send("team", "alice", "hello")
+		h.quiet()
+		free := busy(h.house, "NEW.tencent_set IS NOT OLD.tencent_set")
+		ann.SendReceipt(room, event)
+		h.acked("team", ann, m.Seq)
+		free()
+		h.wait("that it is written down", func() bool {
+			row := h.row("team", mapping.AccountID(ann.ID))
+			return row.Tencent.Contains(receipts.MsgSeq(m.Seq)) && row.AckDue.IsZero()
+		})
+	})
+}
+
 func TestReceiptOfAGhostThatIsNotInTheRoom(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, matrixtest.Synapse())
@@ -59,6 +109,7 @@ func TestReceiptRefusedForGoodIsTriedAgainWithTheNextMessage(t *testing.T) {
 	room := h.room("team", ann, "alice")
 	alice := h.client("alice")
 	first, second := h.message("team", ann.Send(room, "one")), h.message("team", ann.Send(room, "two"))
+	h.settled() // the ghost's coming in may have its marker looked at once more
 	h.hs.FailRequests(matrixtest.Path("/receipt/m.read/"), 2, http.StatusForbidden, "M_FORBIDDEN", 0)
 	require.NoError(t, alice.SendMessageReadReceipts(h.ctx, first.MsgId))
 	h.wait("refused twice", func() bool { return h.b.stats.markersRefused.Load() == 1 })
@@ -70,21 +121,36 @@ func TestReceiptRefusedForGoodIsTriedAgainWithTheNextMessage(t *testing.T) {
 
 func TestBotWithoutTheRightToInvite(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, matrixtest.Synapse())
-	ann := h.hs.User("ann")
-	room := ann.CreateRoom(matrixtest.RoomOptions{InviteLevel: 50, Invite: []id.UserID{h.b.bot()}})
-	h.hs.WaitFor("the bot in the room", func() bool { return h.hs.Membership(room, h.b.bot()) == "join" })
-	h.mapGroup("team", room, "")
-	_, err := h.root.AddGroupMember(h.ctx, "team", "alice")
-	require.NoError(t, err)
-	m := h.message("team", ann.Send(room, "hello"))
-	require.EqualValues(t, 1, m.UnreadNum, "she is in the group, whatever the room says")
-	require.NoError(t, h.client("alice").SendMessageReadReceipts(h.ctx, m.MsgId))
-	require.EqualValues(t, 1, h.messages("team", 1)[0].ReadNum)
-	// Somebody lets her in by hand, or gives the bot the right: the receipt follows.
-	ann.Invite(room, h.ghost("alice"))
-	h.hs.WaitFor("alice in the room", func() bool { return h.hs.Membership(room, h.ghost("alice")) == "join" })
-	ann.WaitReceipt(room, h.ghost("alice"), id.EventID(m.EventId))
+	for name, letIn := range map[string]func(h *house, ann *matrixtest.User, room id.RoomID){
+		"invited by hand": func(h *house, ann *matrixtest.User, room id.RoomID) { ann.Invite(room, h.ghost("alice")) },
+		"right given to the bot": func(_ *house, ann *matrixtest.User, room id.RoomID) {
+			ann.SendState(room, "m.room.power_levels", "", map[string]any{"users": map[id.UserID]int{ann.ID: 100}, "invite": 0})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, matrixtest.Synapse())
+			ann := h.hs.User("ann")
+			room := ann.CreateRoom(matrixtest.RoomOptions{InviteLevel: 50, Invite: []id.UserID{h.b.bot()}})
+			h.hs.WaitFor("the bot in the room", func() bool { return h.hs.Membership(room, h.b.bot()) == "join" })
+			h.mapGroup("team", room, "")
+			_, err := h.root.AddGroupMember(h.ctx, "team", "alice")
+			require.NoError(t, err)
+			m := h.message("team", ann.Send(room, "hello"))
+			require.EqualValues(t, 1, m.UnreadNum, "she is in the group, whatever the room says")
+			require.NoError(t, h.client("alice").SendMessageReadReceipts(h.ctx, m.MsgId))
+			require.EqualValues(t, 1, h.messages("team", 1)[0].ReadNum)
+			// Both have been tried and are put off.
+			h.wait("refusals", func() bool {
+				var tried int
+				require.NoError(t, h.db.QueryRow(h.ctx, "SELECT COUNT(*) FROM tim_room_task WHERE attempts > 0").Scan(&tried))
+				return tried == 1 && h.b.stats.markersRefused.Load() == 1
+			})
+			letIn(h, ann, room)
+			h.hs.WaitFor("alice in the room", func() bool { return h.hs.Membership(room, h.ghost("alice")) == "join" })
+			ann.WaitReceipt(room, h.ghost("alice"), id.EventID(m.EventId))
+		})
+	}
 }
 
 func TestContiguousPolicyWaitsForTheHole(t *testing.T) {

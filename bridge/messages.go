@@ -163,7 +163,8 @@ func (b *Bridge) outboxReconciler() *reconciler[bridgedb.Outgoing] {
 	}
 }
 
-// sendOutgoing hands one message or redaction to the homeserver. Its place comes with its return in a transaction.
+// sendOutgoing hands one message or redaction to the homeserver. Its place comes with its return in a transaction; should it not
+// return, watchAwaited looks for it.
 func (b *Bridge) sendOutgoing(ctx context.Context, o bridgedb.Outgoing) {
 	log := zerolog.Ctx(ctx).With().Stringer("room_id", o.RoomID).Str("txn_id", o.TxnID).Logger()
 	ctx = log.WithContext(ctx)
@@ -188,6 +189,7 @@ func (b *Bridge) sendOutgoing(ctx context.Context, o bridgedb.Outgoing) {
 			if err := s.recalledMeanwhile(ctx, o.Group, o.Seq); err != nil {
 				return err
 			}
+			s.after = append(s.after, func() { b.await(o.RoomID, eventID) })
 		}
 		s.work = true // the sender's next one may go
 		return b.own.DropOutgoing(ctx, o.TxnID)

@@ -37,7 +37,13 @@ func (s *session) readMore(ctx context.Context, row *receiptsdb.Row, kind receip
 	}
 	row.Note(read...)
 	if kind != receipts.KindAccount {
-		s.due(row)
+		g, err := s.group(ctx, row.Group)
+		if err != nil {
+			return err
+		}
+		if g.ToMatrix { // else a look would find nothing to do, at the price of a commit; switching it on looks again
+			s.due(row)
+		}
 	}
 	return s.callBack(ctx, row.Group, row.User, read)
 }

@@ -81,7 +81,7 @@ func (b *Bridge) watchParked() {
 
 // placeParked asks the homeserver where an unknown event stands, and takes the receipts as ones on the nearest event before it that
 // we know. They stay parked: should the event itself still come, they get their true place. It is not sure to be the nearest while
-// others between the two are on their way to us.
+// others between the two are on their way to us. An event that should have come by itself for long is taken, see undelivered.
 func (b *Bridge) placeParked(ctx context.Context, event place, parked []receiptsdb.Parked) (sure bool, err error) {
 	room := id.RoomID(event.room)
 	known, err := b.maps.Places(ctx, []id.EventID{id.EventID(event.event)})
@@ -105,11 +105,18 @@ func (b *Bridge) placeParked(ctx context.Context, event place, parked []receipts
 		if sure = g == nil; err != nil || g == nil {
 			return err
 		}
+		lost := around.Event.Type != redactionType // which some homeservers never hand over
+		if lost && s.now.Sub(parked[0].Since) >= b.lostWait() {
+			if sure, err = s.undelivered(ctx, g, around); err != nil || sure {
+				return err
+			}
+		}
 		var place mapping.Place
 		var ok bool
 		if place, ok, sure, err = s.nearest(ctx, room, around); err != nil || !ok {
 			return err
 		}
+		sure = sure && !lost
 		// The place is borrowed, the thread is the event's own.
 		place.Thread = around.Event.ThreadRoot
 		mxids := make([]id.UserID, len(parked))

@@ -30,11 +30,28 @@ func (b *Bridge) tryRedact(ctx context.Context, sender mapping.User, o bridgedb.
 		if err = b.hs.EnsureJoined(ctx, sender.MXID, o.RoomID); err != nil {
 			return "", err
 		}
-		return b.hs.Redact(ctx, sender.MXID, o.RoomID, o.Redacts, o.TxnID)
+		event, err = b.hs.Redact(ctx, sender.MXID, o.RoomID, o.Redacts, o.TxnID)
+		if !errors.Is(err, matrix.ErrForbidden) {
+			return event, err
+		}
 	}
-	// A Matrix user who took it back himself before he left?
-	if around, lookErr := b.hs.Surroundings(ctx, o.RoomID, o.Redacts); lookErr == nil && around.Event.Redacted {
-		return o.Redacts, nil
+	// A Matrix user who took it back himself before he left? Or somebody who has been linked or unlinked since he sent it, as another user?
+	around, lookErr := b.hs.Surroundings(ctx, o.RoomID, o.Redacts)
+	by := around.Event.Sender
+	asGhost := lookErr == nil && by != sender.MXID && b.hs.IsGhost(by)
+	switch {
+	case lookErr != nil:
+	case around.Event.Redacted:
+		event, err = o.Redacts, nil
+	case asGhost:
+		if err = b.hs.EnsureJoined(ctx, by, o.RoomID); err == nil {
+			event, err = b.hs.Redact(ctx, by, o.RoomID, o.Redacts, o.TxnID)
+		}
+	case by != sender.MXID && b.hs.CanActAs(by):
+		event, err = b.hs.Redact(ctx, by, o.RoomID, o.Redacts, o.TxnID)
 	}
-	return "", err
+	if err == nil && asGhost { // who is linked has no business there as a ghost
+		err = b.commits.do(ctx, func(ctx context.Context, s *session) error { return s.roomTask(ctx, o.RoomID, sender.Key) })
+	}
+	return event, err
 }

@@ -131,12 +131,20 @@ func (c *cloud) carryEdit(ctx context.Context, g *mapping.Group, u mapping.User,
 	if err != nil {
 		return err
 	}
-	switch {
-	case len(parts) == 0:
-		return nil // it never got there
-	case parts[len(parts)-1].Sender != u.Key:
-		return nil // clients do not show it either
-	case len(parts) > 1:
+	if len(parts) == 0 {
+		// Under another name than the message's, before he was linked or after, the edit does not wait for it by itself.
+		if _, waits, err := c.b.own.RelayOf(ctx, r.Target); err != nil || !waits {
+			return err // it never got there
+		}
+		return &tencent.TemporaryError{Err: errors.New("the message itself is still on its way")}
+	}
+	if parts[len(parts)-1].Sender != u.Key {
+		// Clients do not show it either, unless he has only been linked or unlinked since.
+		if wrote, err := c.wrote(ctx, g, u, r.Target); err != nil || !wrote {
+			return err
+		}
+	}
+	if len(parts) > 1 {
 		return &givenUp{"A change was not carried to the Tencent group: the message is too long for that."}
 	}
 	_, part, err := relay.EditToTencent(json.RawMessage(r.Content), c.matrixResolver(ctx, g, u))
@@ -153,6 +161,15 @@ func (c *cloud) carryEdit(ctx context.Context, g *mapping.Group, u mapping.User,
 		return c.refusedChange("A change was not carried to the Tencent group", err)
 	}
 	return nil
+}
+
+// wrote tells whether somebody sent an event, under whatever name it stands in the group.
+func (c *cloud) wrote(ctx context.Context, g *mapping.Group, u mapping.User, event id.EventID) (bool, error) {
+	around, err := c.b.hs.Surroundings(ctx, g.RoomID, event)
+	if errors.Is(err, matrix.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && around.Event.Sender == u.MXID, err
 }
 
 func (c *cloud) refusedChange(what string, err error) error {

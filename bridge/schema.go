@@ -33,6 +33,19 @@ func CheckSchema(ctx context.Context, db *dbutil.Database) error {
 	return nil
 }
 
+// UpgradeSchema brings all tables to this program's version, after a [CheckSchema].
+func UpgradeSchema(ctx context.Context, db *dbutil.Database) error {
+	if err := CheckSchema(ctx, db); err != nil {
+		return err
+	}
+	for _, part := range schemas(db) {
+		if err := part.Upgrade(ctx); err != nil {
+			return fmt.Errorf("failed to upgrade tables (%s): %w", part.VersionTable, err)
+		}
+	}
+	return nil
+}
+
 // CheckCurrent is CheckSchema for who cannot upgrade the database: it must have all the tables, and of this program's version.
 func CheckCurrent(ctx context.Context, db *dbutil.Database) error {
 	if err := CheckSchema(ctx, db); err != nil {

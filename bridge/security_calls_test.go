@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/timbridge/timbridge/bridge/config"
@@ -25,7 +26,11 @@ import (
 func (h *house) stored() string {
 	h.t.Helper()
 	var all strings.Builder
-	tables, err := h.db.Query(h.ctx, "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+	list := "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+	if h.db.Dialect == dbutil.Postgres {
+		list = "SELECT tablename FROM pg_tables WHERE schemaname=current_schema() ORDER BY tablename"
+	}
+	tables, err := h.db.Query(h.ctx, list)
 	require.NoError(h.t, err)
 	var names []string
 	for tables.Next() {

@@ -13,7 +13,7 @@ import (
 )
 
 // Run starts the bridge, listens where the configuration says, and returns when ctx has ended and everything accepted has been
-// finished, or when a listener fails.
+// finished, when a listener fails, or when another timbridge has taken over the database.
 func (b *Bridge) Run(ctx context.Context) error {
 	if err := b.Start(ctx); err != nil {
 		return err
@@ -73,6 +73,8 @@ func (b *Bridge) listen(ctx context.Context) error {
 	var err error
 	select {
 	case err = <-failed:
+	case <-b.commits.fence.takenOver():
+		err = errTakenOver
 	case <-ctx.Done():
 	}
 	b.log.Info().Msg("Stopping")

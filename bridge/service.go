@@ -73,7 +73,7 @@ func (b service) acknowledge(ctx context.Context, u mapping.User, req receipts.R
 		if err != nil {
 			return err
 		}
-		row, _, err := s.soundReader(ctx, key, u.Key)
+		row, err := s.soundRow(ctx, key, u.Key)
 		if err != nil {
 			return err
 		}
@@ -168,12 +168,13 @@ func (b *Bridge) resolveGroup(ctx context.Context, caller mapping.User, key mapp
 		}
 		r.CallerIsMember = membership[caller.Key].IsMember()
 	}
-	if b.cfg.Tencent.MaxMembers > 0 {
-		if r.Members, err = b.maps.MemberCount(ctx, key); err != nil {
-			return r, err
+	if most := b.cfg.Tencent.MaxMembers; most > 0 {
+		r.Members, err = b.maps.MembersAtMost(ctx, key)
+		if err == nil && r.Members > most {
+			r.Members, err = b.maps.MemberCount(ctx, key)
 		}
 	}
-	return r, nil
+	return r, err
 }
 
 // readers gathers all who are or were in a group, with what they have read: what counts are made of.

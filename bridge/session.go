@@ -40,6 +40,8 @@ type session struct {
 	remapped   map[mapping.GroupKey]struct{} // groups that have got, or lost, a room
 	mapped     bool                          // a message got its place: calls that wait for it look again
 	work       bool                          // reconcilers have something to do
+	markersDue bool                          // the one for receipts to Matrix has
+	acksDue    bool                          // the one for receipts to Tencent has
 	after      []func()
 }
 
@@ -147,71 +149,6 @@ func (s *session) loadUsers(ctx context.Context, keys []mapping.UserKey) error {
 	return nil
 }
 
-// loadReaders reads the rows and memberships of many readers of a group at once.
-func (s *session) loadReaders(ctx context.Context, group mapping.GroupKey, users []mapping.UserKey) error {
-	var rows, members []mapping.UserKey
-	for _, u := range users {
-		if _, ok := s.rows[reader{group, u}]; !ok {
-			rows = append(rows, u)
-		}
-		if _, ok := s.memberships[reader{group, u}]; !ok {
-			members = append(members, u)
-		}
-	}
-	if len(rows) > 0 {
-		found, err := s.b.reads.Readers(ctx, group, rows)
-		if err != nil {
-			return err
-		}
-		for _, u := range rows {
-			row := found[u]
-			row.Group, row.User = group, u
-			if row.Damage != nil {
-				s.b.damages.tell(ctx, row.Damage, s.now)
-			}
-			s.rows[reader{group, u}] = &row
-		}
-	}
-	if len(members) > 0 {
-		found, err := s.b.maps.MembershipOf(ctx, group, members)
-		if err != nil {
-			return err
-		}
-		for _, u := range members {
-			s.memberships[reader{group, u}] = found[u]
-		}
-	}
-	return nil
-}
-
-func (s *session) reader(ctx context.Context, group mapping.GroupKey, user mapping.UserKey) (*receiptsdb.Row, receipts.Membership, error) {
-	if err := s.loadReaders(ctx, group, []mapping.UserKey{user}); err != nil {
-		return nil, nil, err
-	}
-	key := reader{group, user}
-	return s.rows[key], s.memberships[key], nil
-}
-
-// readersOf lists all who have a row in a group, those who have it since this very commit among them.
-func (s *session) readersOf(ctx context.Context, group mapping.GroupKey) ([]mapping.UserKey, error) {
-	rows, err := s.b.reads.AllReaders(ctx, group)
-	if err != nil {
-		return nil, err
-	}
-	keys := make([]mapping.UserKey, len(rows), len(rows)+len(s.dirty))
-	stored := make(map[mapping.UserKey]bool, len(rows))
-	for i, row := range rows {
-		keys[i] = row.User
-		stored[row.User] = true
-	}
-	for key := range s.dirty {
-		if key.group == group && !stored[key.user] {
-			keys = append(keys, key.user)
-		}
-	}
-	return keys, nil
-}
-
 // save marks a reader's row to be written with the commit. A damaged one stays as it is.
 func (s *session) save(row *receiptsdb.Row) {
 	if row.Damage != nil {
@@ -222,26 +159,31 @@ func (s *session) save(row *receiptsdb.Row) {
 
 // due asks for a look at what Matrix shows for this reader. The first look at an idle reader is at once; what follows while one
 // is planned or under way rides with it or comes one coalescing time later.
-func (s *session) due(row *receiptsdb.Row) { s.plan(row, &row.Due) }
-
-// ackDue asks for a look at what Tencent Cloud has yet to be told of this reader, in the same way. In standalone there is nobody to tell.
-func (s *session) ackDue(row *receiptsdb.Row) {
-	if s.b.cloud != nil {
-		s.plan(row, &row.AckDue)
+func (s *session) due(row *receiptsdb.Row) {
+	if s.plan(row, &row.Due) {
+		s.markersDue = true
 	}
 }
 
-func (s *session) plan(row *receiptsdb.Row, due *time.Time) {
+// ackDue asks for a look at what Tencent Cloud has yet to be told of this reader, in the same way. In standalone there is nobody to tell.
+func (s *session) ackDue(row *receiptsdb.Row) {
+	if s.b.cloud != nil && s.plan(row, &row.AckDue) {
+		s.acksDue = true
+	}
+}
+
+// plan tells whether the look is one that nobody has planned yet.
+func (s *session) plan(row *receiptsdb.Row, due *time.Time) bool {
 	at := s.now.Add(s.patience)
 	if !due.IsZero() {
 		at = s.now.Add(s.b.cfg.Matrix.Coalesce)
 		if !due.After(at) {
-			return
+			return false
 		}
 	}
 	*due = at
 	s.save(row)
-	s.work = true
+	return true
 }
 
 // window is a run of a group's messages in order of pos, read once for many receipts of one transaction.
@@ -363,8 +305,16 @@ func (s *session) announce() {
 	if len(s.callbacks) > 0 {
 		s.b.called.broadcast()
 	}
+	// Receipts come by the thousand: they wake only the one who has to do with them, as each looks into the database.
 	if s.work {
 		s.b.wakeReconcilers()
+	} else {
+		if s.markersDue {
+			s.b.markers.wakeUp()
+		}
+		if s.acksDue && s.b.cloud != nil {
+			s.b.cloud.acks.wakeUp()
+		}
 	}
 	s.b.hub.announce(s)
 	if s.b.cloud != nil {

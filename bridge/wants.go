@@ -39,6 +39,9 @@ func (c *cloud) answerWants(ctx context.Context, group mapping.GroupKey) error {
 	if err != nil || !inCloud(&g) {
 		return err
 	}
+	if seqs, err = c.stillUnknown(ctx, group, seqs); err != nil {
+		return err
+	}
 	attempts := 0
 	for len(seqs) > 0 {
 		page := seqs[:min(len(seqs), tencent.MaxReceiptSeqs)]
@@ -57,6 +60,17 @@ func (c *cloud) answerWants(ctx context.Context, group mapping.GroupKey) error {
 		}
 	}
 	return nil
+}
+
+// stillUnknown leaves out what has been answered since somebody asked: by the question before this one, perhaps.
+func (c *cloud) stillUnknown(ctx context.Context, group mapping.GroupKey, seqs []receipts.MsgSeq) (unknown []receipts.MsgSeq, err error) {
+	found, err := c.b.maps.MessagesBySeq(ctx, group, receipts.SetOf(seqs...), len(seqs))
+	for _, m := range found {
+		if m.Wants == receipts.WantsUnknown {
+			unknown = append(unknown, m.Seq)
+		}
+	}
+	return unknown, err
 }
 
 // receiptCounts asks what Tencent counts for messages, and takes from the answer whether they want a receipt. An error about the group

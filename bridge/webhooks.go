@@ -132,6 +132,26 @@ func (s *session) readReceipt(ctx context.Context, g *mapping.Group, e *tencent.
 
 // learnWanting makes it known that messages want a receipt, those of which nothing else is known yet too.
 func (s *session) learnWanting(ctx context.Context, g *mapping.Group, wanting []mapping.Message) error {
+	// Nearly all receipts are of messages of which it is known: to put those once more would cost more than all the rest.
+	seqs := make([]receipts.MsgSeq, len(wanting))
+	for i, m := range wanting {
+		seqs[i] = m.Seq
+	}
+	found, err := s.messagesBySeq(ctx, g.Key, receipts.SetOf(seqs...))
+	if err != nil {
+		return err
+	}
+	var known []receipts.MsgSeq
+	for _, m := range found {
+		if m.Wants == receipts.WantsYes {
+			known = append(known, m.Seq)
+		}
+	}
+	yes := receipts.SetOf(known...)
+	wanting = slices.DeleteFunc(wanting, func(m mapping.Message) bool { return yes.Contains(m.Seq) })
+	if len(wanting) == 0 {
+		return nil
+	}
 	changed, err := s.b.maps.PutMessages(ctx, wanting)
 	if err != nil {
 		return err

@@ -118,6 +118,16 @@ func (c Claims) findThread(root string) (int, bool) {
 	return slices.BinarySearchFunc(c.threads, root, func(t threadClaim, r string) int { return cmp.Compare(t.root, r) })
 }
 
+// insert is c with all places from p on one higher.
+func (c Claims) insert(p Pos) Claims {
+	c.room, c.main = c.room.insert(p), c.main.insert(p)
+	c.threads = slices.Clone(c.threads)
+	for i := range c.threads {
+		c.threads[i].pos = c.threads[i].pos.insert(p)
+	}
+	return c
+}
+
 // Union returns what c and o say together.
 func (c Claims) Union(o Claims) Claims {
 	c, _ = c.Raise(ScopeRoom, o.room)

@@ -155,7 +155,7 @@ func (r *run) sendAcks(u receipts.UserKey) {
 		require.True(r.t, truth.Contains(seq), "user %d has not read %d", u, seq)
 		require.False(r.t, reader.Tencent.Contains(seq), "Tencent has %d of user %d", seq, u)
 		require.True(r.t, m.Wants == receipts.WantsYes && m.Sender != 0 && m.Sender != u && !m.Recalled && !m.OnlineOnly, "%+v", m)
-		require.True(r.t, r.stays[u].IsMember() && r.stays[u].AtSeq(seq))
+		require.True(r.t, r.stays[u].IsMember() && r.stays[u].Concerns(m))
 	}
 	if rapid.IntRange(0, 3).Draw(r.t, "call fails") == 0 && len(r.given) < len(r.w.facts) {
 		return

@@ -54,6 +54,23 @@ func (m Membership) AtPos(p, floor Pos) bool {
 	return false
 }
 
+// Concerns reports whether he was a member when m was sent: by its seq, or by its
+// place in the room where the place of his joining is known. A message that was on
+// its way to the room when he came counts as sent before by seq, as it had its seq
+// already when his joining was heard of; in the room it stands after him, and he
+// can read it.
+func (m Membership) Concerns(msg Message) bool {
+	if m.AtSeq(msg.Seq) {
+		return true
+	}
+	for _, i := range m {
+		if msg.Pos > 0 && i.JoinedPosKnown && (Membership{i}).AtPos(msg.Pos, 0) {
+			return true
+		}
+	}
+	return false
+}
+
 // Floor returns the place before his first stay: nothing at or below it concerns
 // him. The given floor is used for stays whose JoinedPos is not known, and returned
 // for somebody without stays.

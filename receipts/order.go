@@ -7,7 +7,8 @@ type MsgSeq uint64
 
 // Pos is the place of an event in a room: its number in the order in which the
 // homeserver handed the room's events over. The first event has 1; 0 means none.
-// It is our own number and has a meaning only within one room.
+// It is our own number and has a meaning only within one room. It changes when an
+// event that was never handed over gets its place (see [Reader.Insert]).
 type Pos int64
 
 // UserKey is our own number of a user; 0 means none or unknown.

@@ -25,16 +25,21 @@ func (r Reader) Marker(kind Kind, policy Policy) Pos {
 // MarkerPending returns Marker and whether Matrix has yet to be told of it. It has
 // not while Marker is below Sent, which happens when something has turned up below
 // the frontier since: nobody knows whether what was sent has arrived, and where a
-// server lets markers move back (Dendrite 0.15.2 does) this one would.
+// server lets markers move back (Dendrite 0.15.2 does) this one would. If the
+// frontier has come back to Sent (the message there was recalled meanwhile, so that
+// Marker stays below it) then what was sent is true still, and is what Matrix is told.
 func (r Reader) MarkerPending(kind Kind, policy Policy) (Pos, bool) {
 	p := r.Marker(kind, policy)
+	if p < r.Sent && r.Sent <= r.Frontier && (kind == KindLinked || kind == KindGhost) {
+		p = r.Sent
+	}
 	return p, p > r.Shown && p >= r.Sent
 }
 
 // PendingAcks returns the messages of ms, rising, that Tencent should be told he
 // has read: read, not known to Tencent, known to want a receipt, known to be of
 // somebody else than self, not recalled, not online-only, and sent while he was a
-// member. Somebody who is not a member now has none: Tencent would refuse them.
+// member (see [Membership.Concerns]). Somebody who is not a member now has none: Tencent would refuse them.
 func (r Reader) PendingAcks(self UserKey, m Membership, ms []Message) []MsgSeq {
 	if !m.IsMember() {
 		return nil
@@ -45,7 +50,7 @@ func (r Reader) PendingAcks(self UserKey, m Membership, ms []Message) []MsgSeq {
 	}
 	var seqs []MsgSeq
 	for _, msg := range ms {
-		if msg.Wants == WantsYes && msg.Sender != 0 && msg.mayNeed(self) && open.Contains(msg.Seq) && m.AtSeq(msg.Seq) {
+		if msg.Wants == WantsYes && msg.Sender != 0 && msg.mayNeed(self) && open.Contains(msg.Seq) && m.Concerns(msg) {
 			seqs = append(seqs, msg.Seq)
 		}
 	}

@@ -103,6 +103,24 @@ func (r *Reader) IsOwnEcho(kind Kind, p Pos) bool {
 	}
 }
 
+// Insert tells that an event has turned out to stand right before the one at p and
+// gets its place, so that all places from p on are one higher now. Of the event
+// itself it says nothing: that is for Expand, Note and Lower, as with every message
+// that has just got its place.
+func (r *Reader) Insert(p Pos) {
+	r.Claims = r.Claims.insert(p)
+	for _, at := range []*Pos{&r.Latest, &r.Frontier, &r.Solid, &r.Shown, &r.Sent} {
+		*at = at.insert(p)
+	}
+}
+
+func (at Pos) insert(p Pos) Pos {
+	if at >= p {
+		at++
+	}
+	return at
+}
+
 // Unite takes over the row of the account that the same person had before he was
 // linked: what that account read and claimed is now his. What Tencent has stays
 // that of r, because the account was another Tencent user. Matrix now shows the

@@ -225,8 +225,30 @@ func TestPendingAcks(t *testing.T) {
 	back := append(gone[:1:1], receipts.Interval{JoinedSeq: 99})
 	require.Equal(t, []receipts.MsgSeq{10, 20}, r.PendingAcks(account, back, ms), "a member then and now")
 	require.Empty(t, r.PendingAcks(account, nil, ms))
+	late := receipts.Membership{{JoinedSeq: 10, JoinedPos: 1, JoinedPosKnown: true}}
+	require.Equal(t, []receipts.MsgSeq{5, 10, 20}, r.PendingAcks(account, late, ms), "10 and 5 came to the room after him")
+	late = receipts.Membership{{JoinedSeq: 10, JoinedPos: 1}}
+	require.Equal(t, []receipts.MsgSeq{20}, r.PendingAcks(account, late, ms), "it is not known where he came")
 	r.AddTencent(receipts.SetOf(10, 20))
 	require.Empty(t, r.PendingAcks(account, member, ms))
+}
+
+func TestInsert(t *testing.T) {
+	var c receipts.Claims
+	c, _ = c.Raise(receipts.ScopeRoom, 4)
+	c, _ = c.Raise(receipts.ScopeMain, 5)
+	c, _ = c.Raise(receipts.ScopeThread("$a"), 6)
+	before := receipts.Reader{Read: receipts.SetOf(1, 2), Claims: c, Latest: 6, Frontier: 5, Solid: 4, Shown: 4, Sent: 7}
+	r := before
+	r.Insert(5)
+	require.Equal(t, []receipts.Pos{4, 6, 7}, []receipts.Pos{r.Claims.At(receipts.ScopeRoom), r.Claims.At(receipts.ScopeMain), r.Claims.At("$a")})
+	require.Equal(t, []receipts.Pos{7, 6, 4, 4, 8}, []receipts.Pos{r.Latest, r.Frontier, r.Solid, r.Shown, r.Sent})
+	require.True(t, r.Claims.Covers(receipts.Message{Pos: 5}), "who has read what follows it has read it")
+	require.False(t, r.Claims.Covers(receipts.Message{Pos: 7}))
+	require.Equal(t, receipts.Pos(6), before.Claims.At("$a"), "claims are values")
+	same := before
+	same.Insert(8)
+	require.Equal(t, before, same, "behind all of it")
 }
 
 func TestUnite(t *testing.T) {

@@ -185,7 +185,7 @@ func TestCloudQueriesUseIndexes(t *testing.T) {
 		"SELECT event_id FROM tim_relay WHERE group_key=$1 AND random=$2 AND tried AND kind=$3 ORDER BY pos LIMIT 1":                                                                                                                   "tim_relay_sender_idx (group_key=?)",
 		"SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY group_key ORDER BY due, user_key) AS place FROM tim_join WHERE due <= $1) AS first WHERE place <= $2 ORDER BY due LIMIT $3":                                          "tim_join_due_idx",
 		"SELECT MIN(due) FROM tim_join WHERE due IS NOT NULL":                "tim_join_due_idx",
-		"UPDATE tim_join SET due=$2 WHERE ($1=0 OR group_key=$1) AND due>$2": "tim_join_due_idx",
+		"UPDATE tim_join SET due=$2 WHERE (group_key=$1 OR $1=0) AND due>$2": "tim_join_due_idx",
 		"SELECT wanted FROM tim_join WHERE group_key=$1 ORDER BY user_key":   "(group_key=?)",
 		"SELECT code, since, until FROM tim_pause WHERE group_key=$1":        "(group_key=?)",
 		"UPDATE tim_relay SET due=$1 WHERE due>$1":                           "tim_relay_due_idx",

@@ -92,7 +92,7 @@ func (s *Store) PutJoin(ctx context.Context, j Join) error {
 
 // ReleaseJoins makes what is due later in a group due now, in all groups if it is 0.
 func (s *Store) ReleaseJoins(ctx context.Context, group receipts.GroupKey, now time.Time) error {
-	_, err := s.db.Exec(ctx, "UPDATE tim_join SET due=$2 WHERE ($1=0 OR group_key=$1) AND due>$2", group, now.UnixMilli())
+	_, err := s.db.Exec(ctx, "UPDATE tim_join SET due=$2 WHERE (group_key=$1 OR $1=0) AND due>$2", group, now.UnixMilli())
 	if err != nil {
 		return fmt.Errorf("failed to release places in group: %w", err)
 	}

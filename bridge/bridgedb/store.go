@@ -46,6 +46,7 @@ const (
 	KeyProfile     = "profile_"     // and a ghost's key: the profile at Tencent that it was last given, as JSON
 	KeyWebhook     = "webhook"      // when the last webhook of a linked group came, in ms; behind by a minute at most
 	KeyTried       = "tried"        // when it was last tried whether the database can be written, in ms
+	KeyCommit      = "commit"       // the mark of the last commit, on PostgreSQL
 	KeyImported    = "imported"     // "yes" while an import has not been gone through
 	KeyProbeRoom   = "probe_room"   // the bot's own room for `timbridge check`
 	KeyProbeEvent  = "probe_event"  // the last probe event that came back in a transaction

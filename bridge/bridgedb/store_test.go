@@ -2,25 +2,34 @@ package bridgedb_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/timbridge/timbridge/bridge/bridgedb"
 	"github.com/timbridge/timbridge/bridge/config"
 	"github.com/timbridge/timbridge/bridge/database"
+	"github.com/timbridge/timbridge/internal/postgres"
 	"github.com/timbridge/timbridge/receipts"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// server is the PostgreSQL of these tests.
+var server postgres.Lazy
+
+func TestMain(m *testing.M) { os.Exit(server.Main(m)) }
 
 func open(t *testing.T) (context.Context, *bridgedb.Store) {
 	ctx := zerolog.Nop().WithContext(t.Context())
-	db, err := database.Open(ctx, config.Database{Type: config.DatabaseSQLite, URI: config.Secret(filepath.Join(t.TempDir(), "own.db")), MaxOpenConns: 1})
+	cfg := config.Database{Type: config.DatabaseSQLite, URI: config.Secret(filepath.Join(t.TempDir(), "own.db")), MaxOpenConns: 1}
+	if strings.HasPrefix(t.Name(), "TestPostgreSQL/") {
+		cfg.Type, cfg.URI = config.DatabasePostgres, config.Secret(server.Database(t))
+	}
+	db, err := database.Open(ctx, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	s := bridgedb.New(db)

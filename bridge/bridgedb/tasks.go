@@ -94,3 +94,12 @@ func (s *Store) DelayRoomTask(ctx context.Context, t RoomTask, due time.Time) er
 	}
 	return nil
 }
+
+// ReleaseRoomTasks makes what waits for a room due now: what stood in its way may be gone.
+func (s *Store) ReleaseRoomTasks(ctx context.Context, room id.RoomID, now time.Time) error {
+	_, err := s.db.Exec(ctx, "UPDATE tim_room_task SET due=$2 WHERE room_id=$1 AND due > $2", room, now.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("failed to release room tasks: %w", err)
+	}
+	return nil
+}

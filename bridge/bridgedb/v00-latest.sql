@@ -1,8 +1,12 @@
 -- v0 -> v1: Latest revision
 
 CREATE TABLE tim_state (
-	key   TEXT NOT NULL PRIMARY KEY,
-	value TEXT NOT NULL
+	-- only: postgres for next 2 lines
+	key   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+	value TEXT COLLATE "C" NOT NULL
+	-- only: sqlite for next 2 lines (lines commented)
+--	key   TEXT NOT NULL PRIMARY KEY,
+--	value TEXT NOT NULL
 );
 
 -- Messages and redactions on their way to the homeserver, oldest first within (group_key, user_key).

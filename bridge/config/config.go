@@ -97,7 +97,7 @@ const (
 	// DatabaseSQLite3 means the same here.
 	DatabaseSQLite  = "sqlite3-fk-wal"
 	DatabaseSQLite3 = "sqlite3"
-	// DatabasePostgres is not there yet and refused by [Config.Validate].
+	// DatabasePostgres is a PostgreSQL server.
 	DatabasePostgres = "postgres"
 )
 
@@ -109,6 +109,10 @@ type Database struct {
 	URI          Secret `yaml:"uri"`
 	MaxOpenConns int    `yaml:"max_open_conns"`
 	MaxIdleConns int    `yaml:"max_idle_conns"`
+	// MaxConnIdleTime and MaxConnLifetime are after which a connection is closed
+	// that is idle, or at all; 0 is never.
+	MaxConnIdleTime time.Duration `yaml:"max_conn_idle_time"`
+	MaxConnLifetime time.Duration `yaml:"max_conn_lifetime"`
 }
 
 // Policy decides which message a ghost's receipt in Matrix points at.

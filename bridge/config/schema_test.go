@@ -50,7 +50,7 @@ func TestExampleAndStructHaveTheSameKeys(t *testing.T) {
 	require.ElementsMatch(t, inStruct, inExample)
 	// A pair that belongs together may share the comment above its first key.
 	shared := []string{
-		"appservice.port", "appservice.hs_token", "database.max_idle_conns", "tencent.secret_key", "v2tim.port",
+		"appservice.port", "appservice.hs_token", "database.max_idle_conns", "database.max_conn_lifetime", "tencent.secret_key", "v2tim.port",
 		"appservice.bot.avatar", "tencent.webhook.port",
 	}
 	require.ElementsMatch(t, shared, uncommented, "every key needs a comment")
@@ -66,7 +66,7 @@ func TestExampleLoads(t *testing.T) {
 		"tencent.base_url", "tencent.webhook.token", "tencent.webhook.bearer_token", "tencent.webhook.sources",
 		"appservice.tls.cert", "appservice.tls.key", "v2tim.tls.cert", "v2tim.tls.key", "tencent.webhook.tls.cert", "tencent.webhook.tls.key",
 		"tencent.webhook.trusted_proxies", "tencent.webhook.forward", "tencent.webhook.forward_strict", "relay.media_url",
-		"bridge.auto_create", "bridge.auto_invite",
+		"bridge.auto_create", "bridge.auto_invite", "database.max_conn_idle_time", "database.max_conn_lifetime",
 		"v2tim.min_sdk_version", "v2tim.deny_platforms", "v2tim.callback_url", "v2tim.callback_token", "mapping.stamp_senders", "bridge.may_link",
 	}
 	var walk func(v reflect.Value, path string)

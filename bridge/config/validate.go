@@ -127,16 +127,18 @@ func (c *Config) checkDatabase(found *findings) {
 	db := c.Database
 	switch db.Type {
 	case DatabaseSQLite, DatabaseSQLite3:
-		if strings.HasPrefix(string(db.URI), "postgres:") || strings.HasPrefix(string(db.URI), "postgresql:") {
-			found.problem("database.uri", "is that of a PostgreSQL, which this version does not have yet: use file:timbridge.db")
+		if isServerURI(db.URI) {
+			found.problem("database.uri", "is that of a PostgreSQL server: set database.type to postgres, or use file:timbridge.db")
 		}
 	case DatabasePostgres:
-		found.problem("database.type", "postgres comes with a later version of timbridge: use sqlite3-fk-wal and a uri like file:timbridge.db for now")
+		if db.URI != "" && !isServerURI(db.URI) {
+			found.problem("database.uri", "is not that of a PostgreSQL server: write postgres://user:password@host/database")
+		}
 	default:
-		found.problem("database.type", "%q is not known: use sqlite3-fk-wal", db.Type)
+		found.problem("database.type", "%q is not known: use sqlite3-fk-wal or postgres", db.Type)
 	}
 	if db.URI == "" {
-		found.problem("database.uri", "is not set: give a path, for instance file:timbridge.db")
+		found.problem("database.uri", "is not set: give a path, for instance file:timbridge.db, or the address of a PostgreSQL database")
 	}
 	if db.MaxOpenConns < 1 {
 		found.problem("database.max_open_conns", "has to be 1 or more")
@@ -144,6 +146,13 @@ func (c *Config) checkDatabase(found *findings) {
 	if db.MaxIdleConns < 0 {
 		found.problem("database.max_idle_conns", "cannot be negative")
 	}
+	if db.MaxConnIdleTime < 0 || db.MaxConnLifetime < 0 {
+		found.problem("database.max_conn_idle_time", "and max_conn_lifetime cannot be negative: 0s is never")
+	}
+}
+
+func isServerURI(uri Secret) bool {
+	return strings.HasPrefix(string(uri), "postgres://") || strings.HasPrefix(string(uri), "postgresql://")
 }
 
 func checkURL(found *findings, key, text string) {

@@ -45,8 +45,10 @@ func TestValidate(t *testing.T) {
 		"example token":      {func(c *Config) { c.AppService.ASToken = exampleToken }, []string{"appservice.as_token: is not set: generate the registration"}},
 		"equal tokens":       {func(c *Config) { c.AppService.HSToken = c.AppService.ASToken }, []string{"appservice.hs_token: is the same"}},
 		"token with blank":   {func(c *Config) { c.AppService.HSToken = secretText + " " }, []string{"appservice.hs_token: holds a blank"}},
-		"postgres":           {func(c *Config) { c.Database.Type = "postgres" }, []string{"database.type: postgres comes with a later version"}},
+		"postgres":           {func(c *Config) { c.Database = postgresAt("postgres://a:" + secretText + "@b/c") }, nil},
+		"postgres on a file": {func(c *Config) { c.Database.Type = "postgres" }, []string{"database.uri: is not that of a PostgreSQL server"}},
 		"postgres uri":       {func(c *Config) { c.Database.URI = "postgres://a:" + secretText + "@b" }, []string{"database.uri: is that of a PostgreSQL"}},
+		"connection times":   {func(c *Config) { c.Database.MaxConnLifetime = -1 }, []string{"max_conn_lifetime cannot be negative"}},
 		"mysql":              {func(c *Config) { c.Database.Type = "mysql" }, []string{"database.type: \"mysql\" is not known"}},
 		"sqlite3":            {func(c *Config) { c.Database.Type = "sqlite3" }, nil},
 		"no connections":     {func(c *Config) { c.Database.MaxOpenConns = 0 }, []string{"database.max_open_conns"}},
@@ -247,4 +249,8 @@ func TestSenders(t *testing.T) {
 	require.False(t, Senders{}.Match("@a:b.test"))
 	_, err := CompileSenders([]string{"/[/"})
 	require.Error(t, err)
+}
+
+func postgresAt(uri Secret) Database {
+	return Database{Type: DatabasePostgres, URI: uri, MaxOpenConns: 4, MaxIdleConns: 4}
 }

@@ -28,19 +28,25 @@ var (
 	ErrDamaged = errors.New("the file is not a SQLite database, or is damaged")
 	// ErrNotFound: there is no database yet ([OpenReadOnly] makes none).
 	ErrNotFound = errors.New("there is no database yet")
-	// ErrUnsupported: the configured type of database is not there (yet).
+	// ErrUnsupported: the configured type of database is none that is known.
 	ErrUnsupported = errors.New("this type of database is not supported")
 )
 
-// Open opens the database for the one process that may write to it, and makes
-// the file (readable by its owner only) if there is none. Committed means
-// committed: transactions are immediate and synchronous=FULL.
+// Open opens the database for the one process that may write to it; of SQLite it
+// makes the file (readable by its owner only) if there is none. Committed means
+// committed: SQLite's transactions are immediate and synchronous=FULL, and
+// PostgreSQL's synchronous_commit is on.
 //
-// The lock against a second process is released by the database's Close.
+// The lock against a second process is released by the database's Close. On
+// PostgreSQL it can be lost with its connection; until it is taken again,
+// whatever is asked of the database is [ErrLockLost].
 // Errors say what is wrong with which file; test them with [ErrLocked],
 // [ErrDamaged] and [ErrUnsupported]. Slow queries go to the logger of ctx,
 // without their arguments. The result is safe for concurrent use.
 func Open(ctx context.Context, cfg config.Database) (*dbutil.Database, error) {
+	if cfg.Type == config.DatabasePostgres {
+		return openServer(ctx, cfg, false)
+	}
 	loc, err := locate(cfg)
 	if err != nil {
 		return nil, err
@@ -58,6 +64,9 @@ func Open(ctx context.Context, cfg config.Database) (*dbutil.Database, error) {
 // OpenReadOnly opens an existing database to look into it, also while a
 // timbridge runs on it. Writing fails. Without a database it is [ErrNotFound].
 func OpenReadOnly(ctx context.Context, cfg config.Database) (*dbutil.Database, error) {
+	if cfg.Type == config.DatabasePostgres {
+		return openServer(ctx, cfg, true)
+	}
 	loc, err := locate(cfg)
 	if err != nil {
 		return nil, err
@@ -72,7 +81,7 @@ func locate(cfg config.Database) (location, error) {
 	switch cfg.Type {
 	case config.DatabaseSQLite, config.DatabaseSQLite3:
 	default:
-		return location{}, fmt.Errorf("failed to open database: %w: database.type is %q, use %s", ErrUnsupported, cfg.Type, config.DatabaseSQLite)
+		return location{}, fmt.Errorf("failed to open database: %w: database.type is %q, use %s or %s", ErrUnsupported, cfg.Type, config.DatabaseSQLite, config.DatabasePostgres)
 	}
 	loc, err := parseURI(string(cfg.URI))
 	if err != nil {
@@ -109,9 +118,8 @@ func open(ctx context.Context, loc location, readOnly bool, cfg config.Database,
 		_ = closingConnector{closer: closer}.Close()
 		return nil, explain("open", loc.path, err)
 	}
-	raw := sql.OpenDB(closingConnector{Connector: base, closer: closer})
-	raw.SetMaxOpenConns(max(cfg.MaxOpenConns, 1))
-	raw.SetMaxIdleConns(max(cfg.MaxIdleConns, 0))
+	raw := sql.OpenDB(closingConnector{Connector: keepingConnector{base}, closer: closer})
+	setPool(raw, cfg)
 	var tables int
 	// Opening reads nothing; this reads the first page and the schema.
 	if err = raw.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema").Scan(&tables); err != nil {
@@ -125,6 +133,13 @@ func open(ctx context.Context, loc location, readOnly bool, cfg config.Database,
 	}
 	db.Log = slowLog{fallback: zerolog.Ctx(ctx)}
 	return db, nil
+}
+
+func setPool(raw *sql.DB, cfg config.Database) {
+	raw.SetMaxOpenConns(max(cfg.MaxOpenConns, 1))
+	raw.SetMaxIdleConns(max(cfg.MaxIdleConns, 0))
+	raw.SetConnMaxIdleTime(cfg.MaxConnIdleTime)
+	raw.SetConnMaxLifetime(cfg.MaxConnLifetime)
 }
 
 // closingConnector closes something together with the pool; see [sql.DB.Close].

@@ -16,12 +16,9 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"go.mau.fi/util/dbutil"
-	"go.uber.org/goleak"
 
 	"github.com/timbridge/timbridge/bridge/config"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func settings(uri string) config.Database {
 	return config.Database{Type: config.DatabaseSQLite, URI: config.Secret(uri), MaxOpenConns: 4, MaxIdleConns: 4}
@@ -174,7 +171,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		is   error
 		says []string
 	}{
-		"postgres":       {config.Database{Type: "postgres", URI: "postgres://x:hunter2@y/z"}, ErrUnsupported, []string{"database.type", "sqlite3-fk-wal"}},
+		"mysql":          {config.Database{Type: "mysql", URI: "mysql://x:hunter2@y/z"}, ErrUnsupported, []string{"database.type", "sqlite3-fk-wal", "postgres"}},
 		"no type":        {config.Database{URI: "a.db"}, ErrUnsupported, []string{"database.type"}},
 		"no uri":         {settings(""), nil, []string{"database.uri", "names no file"}},
 		"memory":         {settings(":memory:"), nil, []string{"forgets everything"}},

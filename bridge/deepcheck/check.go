@@ -2,6 +2,7 @@ package deepcheck
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -53,6 +54,12 @@ type check struct {
 	kinds map[string]int
 }
 
+// part is a piece of a check. look says how much was looked at.
+type part struct {
+	name string
+	look func(ctx context.Context, name string) (text string, err error)
+}
+
 // Run checks a database and tells report what it finds, in order: each problem, or for each part without one that it is well. It
 // returns the number of problems, told or only counted. An error says that the database could not be read to the end. The tables must be of this
 // program's version. report is called from the calling goroutine.
@@ -61,11 +68,8 @@ func Run(ctx context.Context, db *dbutil.Database, opts Options, report func(Fin
 		opts.Most = DefaultMost
 	}
 	c := &check{db: db, maps: mappingdb.New(db), reads: receiptsdb.New(db), own: bridgedb.New(db), opts: opts, say: report}
-	parts := []struct {
-		name string
-		look func(ctx context.Context, name string) (text string, err error)
-	}{
-		{"sqlite", c.sqlite},
+	parts := []part{
+		c.ownCheck(),
 		{"groups", c.table("tim_group", groupRules())},
 		{"rooms", c.table("tim_room", roomRules())},
 		{"users", c.table("tim_user", userRules())},
@@ -113,5 +117,9 @@ func (c *check) closeKinds(part string) {
 
 // reading runs fn in one state of the database.
 func (c *check) reading(ctx context.Context, fn func(ctx context.Context) error) error {
-	return c.db.DoTxn(ctx, &dbutil.TxnOptions{ReadOnly: true}, fn)
+	opts := &dbutil.TxnOptions{ReadOnly: true}
+	if c.db.Dialect == dbutil.Postgres {
+		opts.Isolation = sql.LevelRepeatableRead
+	}
+	return c.db.DoTxn(ctx, opts, fn)
 }

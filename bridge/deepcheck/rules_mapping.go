@@ -3,12 +3,12 @@ package deepcheck
 func groupRules() []rule {
 	return []rule{
 		{"group %v: its last number is %v, but there is message %v", `SELECT group_id, last_seq, highest FROM
-			(SELECT group_id, last_seq, (SELECT MAX(seq) FROM tim_message m WHERE m.group_key = g.group_key) AS highest FROM tim_group g)
+			(SELECT group_id, last_seq, (SELECT MAX(seq) FROM tim_message m WHERE m.group_key = g.group_key) AS highest FROM tim_group g) AS seen
 			WHERE highest > last_seq OR last_seq < 0`},
 		{"group %v: it counts %v messages and has %v", `SELECT group_id, messages, n FROM
-			(SELECT group_id, messages, (SELECT COUNT(*) FROM tim_message m WHERE m.group_key = g.group_key) AS n FROM tim_group g) WHERE messages <> n`},
+			(SELECT group_id, messages, (SELECT COUNT(*) FROM tim_message m WHERE m.group_key = g.group_key) AS n FROM tim_group g) AS seen WHERE messages <> n`},
 		{"group %v: its numbers come from %v, which is no source", `SELECT group_id, seq_source FROM tim_group WHERE seq_source NOT IN ('own', 'stamped', 'cloud')`},
-		{"room %v is that of %v groups, the first is %v", `SELECT room_key, COUNT(*), MIN(group_id) FROM tim_group NOT INDEXED
+		{"room %v is that of %v groups, the first is %v", `SELECT room_key, COUNT(*), MIN(group_id) FROM tim_group` + notIndexed + `
 			WHERE room_key IS NOT NULL GROUP BY room_key HAVING COUNT(*) > 1`},
 		{"group %v: it has no room, but a place %v at which it was linked", `SELECT group_id, linked_pos FROM tim_group
 			WHERE linked_pos IS NOT NULL AND room_key IS NULL OR linked_pos < 0`},
@@ -20,12 +20,12 @@ func groupRules() []rule {
 func roomRules() []rule {
 	return []rule{
 		{"room %v: its last place is %v, but there is a message at %v", `SELECT room_id, last_pos, highest FROM
-			(SELECT room_id, last_pos, (SELECT MAX(pos) FROM tim_message m WHERE m.room_key = r.room_key) AS highest FROM tim_room r)
+			(SELECT room_id, last_pos, (SELECT MAX(pos) FROM tim_message m WHERE m.room_key = r.room_key) AS highest FROM tim_room r) AS seen
 			WHERE highest > last_pos OR last_pos < 0`},
 		{"room %v: its last place is %v, but there is an event at %v", `SELECT room_id, last_pos, highest FROM
-			(SELECT room_id, last_pos, (SELECT MAX(pos) FROM tim_anchor a WHERE a.room_key = r.room_key) AS highest FROM tim_room r) WHERE highest > last_pos`},
+			(SELECT room_id, last_pos, (SELECT MAX(pos) FROM tim_anchor a WHERE a.room_key = r.room_key) AS highest FROM tim_room r) AS seen WHERE highest > last_pos`},
 		{"room %v: it counts %v further events and has %v", `SELECT room_id, anchors, n FROM
-			(SELECT room_id, anchors, (SELECT COUNT(*) FROM tim_anchor a WHERE a.room_key = r.room_key) AS n FROM tim_room r) WHERE n > anchors`},
+			(SELECT room_id, anchors, (SELECT COUNT(*) FROM tim_anchor a WHERE a.room_key = r.room_key) AS n FROM tim_room r) AS seen WHERE n > anchors`},
 		{"room %v: an event and a message are both at place %v", `SELECT r.room_id, a.pos FROM tim_anchor a JOIN tim_message m ON m.room_key = a.room_key AND m.pos = a.pos
 			JOIN tim_room r ON r.room_key = a.room_key WHERE NOT a.borrowed`},
 	}
@@ -44,7 +44,7 @@ func userRules() []rule {
 }
 
 // memberNames is from whom the rules of members take their first two columns.
-const memberNames = `SELECT COALESCE(g.group_id, m.group_key), COALESCE(u.user_id, m.user_key), `
+const memberNames = `SELECT COALESCE(g.group_id, CAST(m.group_key AS TEXT)), COALESCE(u.user_id, CAST(m.user_key AS TEXT)), `
 
 const memberTables = ` FROM tim_member m LEFT JOIN tim_group g ON g.group_key = m.group_key LEFT JOIN tim_user u ON u.user_key = m.user_key WHERE `
 
@@ -60,7 +60,7 @@ func memberRules() []rule {
 	}
 }
 
-const messageNames = `SELECT COALESCE(g.group_id, m.group_key), m.seq`
+const messageNames = `SELECT COALESCE(g.group_id, CAST(m.group_key AS TEXT)), m.seq`
 
 const messageTables = ` FROM tim_message m LEFT JOIN tim_group g ON g.group_key = m.group_key WHERE `
 

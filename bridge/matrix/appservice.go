@@ -42,6 +42,8 @@ type Config struct {
 	SyncInterval time.Duration
 	// PushGrace is how long after /sync a pushed receipt may come and still count as pushed, default 5 s.
 	PushGrace time.Duration
+	// Transport makes the requests in place of one of our own.
+	Transport http.RoundTripper
 	// MinBackoff and MaxBackoff bound the pauses of the /sync loop after failures, 1 s and 1 min.
 	MinBackoff time.Duration
 	MaxBackoff time.Duration
@@ -72,8 +74,7 @@ type AppService struct {
 	intake Intake
 	log    zerolog.Logger
 
-	transport *http.Transport
-	syncHTTP  *http.Client
+	syncHTTP *http.Client
 	// slots bounds the requests in flight, txnSlot the transactions being handled (to one).
 	slots   chan struct{}
 	txnSlot chan struct{}
@@ -118,23 +119,26 @@ func New(cfg Config, store appservice.StateStore, intake Intake, log zerolog.Log
 		return nil, fmt.Errorf("failed to create application service: %w", err)
 	}
 	a := &AppService{
-		cfg:       cfg,
-		as:        as,
-		bot:       id.NewUserID(cfg.BotLocalpart, cfg.Domain),
-		intake:    intake,
-		log:       log,
-		transport: newTransport(cfg),
-		slots:     make(chan struct{}, cfg.Concurrency),
-		txnSlot:   make(chan struct{}, 1),
-		joins:     newStripes(),
-		push:      newPushWatch(cfg.PushGrace, 2*cfg.SyncInterval+cfg.SyncTimeout+time.Minute),
-		wake:      make(chan struct{}, 1),
+		cfg:     cfg,
+		as:      as,
+		bot:     id.NewUserID(cfg.BotLocalpart, cfg.Domain),
+		intake:  intake,
+		log:     log,
+		slots:   make(chan struct{}, cfg.Concurrency),
+		txnSlot: make(chan struct{}, 1),
+		joins:   newStripes(),
+		push:    newPushWatch(cfg.PushGrace, 2*cfg.SyncInterval+cfg.SyncTimeout+time.Minute),
+		wake:    make(chan struct{}, 1),
 	}
 	a.live.Store(true)
+	transport := cfg.Transport
+	if transport == nil {
+		transport = newTransport(cfg)
+	}
 	// mautrix's own clients wait 180 s and retry four times; the reconcilers retry better.
-	as.HTTPClient = &http.Client{Transport: a.transport, Timeout: cfg.RequestTimeout}
+	as.HTTPClient = &http.Client{Transport: transport, Timeout: cfg.RequestTimeout}
 	as.DefaultHTTPRetries = 0
-	a.syncHTTP = &http.Client{Transport: a.transport, Timeout: cfg.SyncTimeout + cfg.RequestTimeout}
+	a.syncHTTP = &http.Client{Transport: transport, Timeout: cfg.SyncTimeout + cfg.RequestTimeout}
 	a.handler = a.newHandler()
 	return a, nil
 }
@@ -158,7 +162,7 @@ func newTransport(cfg Config) *http.Transport {
 
 // Close closes idle connections. Sync must have returned and no request be in flight.
 func (a *AppService) Close() {
-	a.transport.CloseIdleConnections()
+	a.syncHTTP.CloseIdleConnections()
 }
 
 // BotMXID returns the user that sits in mapped rooms, invites ghosts and reads /sync.

@@ -34,6 +34,8 @@ type Config struct {
 	// UserSigLife is how long a UserSig is valid; it is renewed after half of it. Default 24 h, the
 	// least that Tencent suggests.
 	UserSigLife time.Duration
+	// Transport makes the requests in place of one of the Client's own.
+	Transport http.RoundTripper
 	// Now stands in for time.Now in tests.
 	Now func() time.Time
 }
@@ -111,7 +113,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		cfg:      cfg,
 		sig:      userSig{sdkAppID: int(cfg.SDKAppID), secret: cfg.SecretKey, identifier: cfg.Identifier, life: cfg.UserSigLife, now: cfg.Now},
-		http:     newHTTPClient(cfg.Timeout, cfg.Concurrency),
+		http:     newHTTPClient(cfg),
 		slots:    make(chan struct{}, cfg.Concurrency),
 		commands: make(map[command]endpoint),
 	}
@@ -146,18 +148,22 @@ func baseURL(cfg Config) (string, error) {
 
 // newHTTPClient keeps as many connections as there can be requests. It follows no redirects: they
 // would take the UserSig to another place.
-func newHTTPClient(timeout time.Duration, concurrency int) *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
+func newHTTPClient(cfg Config) *http.Client {
+	transport := cfg.Transport
+	if transport == nil {
+		transport = &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
 			DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 			ForceAttemptHTTP2:   true,
-			MaxIdleConns:        concurrency,
-			MaxIdleConnsPerHost: concurrency,
+			MaxIdleConns:        cfg.Concurrency,
+			MaxIdleConnsPerHost: cfg.Concurrency,
 			IdleConnTimeout:     90 * time.Second,
 			TLSHandshakeTimeout: 5 * time.Second,
-		},
-		Timeout:       timeout,
+		}
+	}
+	return &http.Client{
+		Transport:     transport,
+		Timeout:       cfg.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -25,6 +25,7 @@ type options struct {
 	versionJSON      bool
 	help             bool
 	expire           time.Duration
+	from             string
 	// configNamed: the path of the config is not just the default. listen, webhook
 	// and webhookToken are for sim.
 	configNamed  bool
@@ -55,6 +56,7 @@ func commands() []command {
 		{"usersig", "usersig USER", "Print a UserSig for a Tencent user, for trying things out", 1, 1},
 		{"import", "import FILE.ndjson", "Read groups, users, members and messages from a file (- is standard input)", 1, 1},
 		{"export", "export [FILE.ndjson]", "Write all of them to a file, or to standard output", 0, 1},
+		{"move-database", "move-database --from URI", "Move everything from a SQLite file to the PostgreSQL database of the config", 0, 0},
 		{"sim", "sim", "For development: play Tencent Cloud Chat and its users on this machine", 0, 0},
 	}
 }
@@ -91,6 +93,7 @@ func newFlags(opts *options) *pflag.FlagSet {
 	flags.BoolVarP(&opts.noUpdate, "no-update", "n", false, "Do not rewrite the config in the newest layout.")
 	flags.BoolVar(&opts.ignoreNewer, "ignore-unsupported-database", false, "Run even if a newer version has written the database. At your own risk.")
 	flags.BoolVar(&opts.deep, "deep", false, "With check: look through the whole database instead, without changing it.")
+	flags.StringVar(&opts.from, "from", "", "With move-database: the `URI` of the SQLite file, for instance file:timbridge.db.")
 	flags.BoolVarP(&opts.version, "version", "v", false, "Print the version and quit.")
 	flags.BoolVar(&opts.versionJSON, "version-json", false, "Print the version as JSON and quit.")
 	opts.expire = 24 * time.Hour
@@ -126,7 +129,7 @@ func parseFlags(args []string) (*options, error) {
 		return nil, err
 	}
 	opts.configNamed = flags.Changed("config")
-	for _, flag := range []struct{ name, command string }{{"expire", "usersig"}, {"listen", "sim"}, {"webhook", "sim"}, {"webhook-token", "sim"}, {"deep", "check"}} {
+	for _, flag := range []struct{ name, command string }{{"expire", "usersig"}, {"listen", "sim"}, {"webhook", "sim"}, {"webhook-token", "sim"}, {"deep", "check"}, {"from", "move-database"}} {
 		if flags.Changed(flag.name) && opts.command != flag.command {
 			return nil, fmt.Errorf("--%s belongs to %s", flag.name, flag.command)
 		}
@@ -156,7 +159,7 @@ func checkCommand(opts *options) error {
 func printHelp(out io.Writer) {
 	var list strings.Builder
 	for _, known := range commands() {
-		fmt.Fprintf(&list, "  %-22s %s\n", known.usage, known.help)
+		fmt.Fprintf(&list, "  %-24s %s\n", known.usage, known.help)
 	}
 	fmt.Fprintf(out, `timbridge - keeps read receipts of Tencent Cloud Chat groups and Matrix rooms in step.
 

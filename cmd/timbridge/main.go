@@ -69,6 +69,8 @@ func (p *program) main(ctx context.Context, args []string) error {
 		return p.userSig(opts, res.Config)
 	case opts.command == "import":
 		return p.importFile(ctx, opts, res.Config)
+	case opts.command == "move-database":
+		return p.moveDatabase(ctx, opts, res.Config)
 	case opts.command == "export":
 		return p.exportFile(ctx, opts, res.Config)
 	default:

@@ -37,6 +37,10 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
+	if err := server.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	http.DefaultClient.CloseIdleConnections()
 	if err := goleak.Find(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -107,7 +111,7 @@ func TestExitCodesAndTexts(t *testing.T) {
 		"flag without value":    {args: []string{"-c"}, code: 1, stderr: "flag needs an argument"},
 		"empty path":            {args: []string{"-c", ""}, code: 1, stderr: "--config needs a path"},
 		"empty argument":        {args: []string{""}, code: 1, stderr: "empty argument"},
-		"unknown command":       {args: []string{"launch"}, code: 1, stderr: `there is no command "launch", only check, link, unlink, usersig, import, export, sim`},
+		"unknown command":       {args: []string{"launch"}, code: 1, stderr: `there is no command "launch", only check, link, unlink, usersig, import, export, move-database, sim`},
 		"usersig without user":  {args: []string{"usersig"}, code: 1, stderr: "usage: timbridge usersig USER"},
 		"too many arguments":    {args: []string{"check", "x"}, code: 1, stderr: "usage: timbridge check"},
 		"expire elsewhere":      {args: []string{"check", "--expire", "1h"}, code: 1, stderr: "--expire belongs to usersig"},

@@ -18,8 +18,8 @@ type progress struct {
 	tenth int64
 }
 
-// newProgress begins a job of a size in bytes; 0 = unknown.
-func newProgress(out io.Writer, verb string, size int64) *progress {
+// newProgress begins a job of a size, in bytes or in rows; 0 = unknown.
+func newProgress(out io.Writer, verb string, size int64, bytes bool) *progress {
 	p := &progress{out: out, verb: verb}
 	if !isTerminal(out) {
 		return p
@@ -28,7 +28,7 @@ func newProgress(out io.Writer, verb string, size int64) *progress {
 		size = -1 // the bar becomes a spinner
 	}
 	p.bar = progressbar.NewOptions64(size, progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(verb),
-		progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetPredictTime(true),
+		progressbar.OptionShowBytes(bytes), progressbar.OptionShowCount(), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetPredictTime(true),
 		progressbar.OptionFullWidth())
 	return p
 }

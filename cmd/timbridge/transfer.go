@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +46,7 @@ func (p *program) importFile(ctx context.Context, opts *options, cfg *config.Con
 	if err != nil {
 		return errors.Join(databaseFailure(err), db.Close())
 	}
-	bar := newProgress(p.stderr, "Importing", size)
+	bar := newProgress(p.stderr, "Importing", size, true)
 	result, err := mapping.Import(ctx, input, store, mapping.ImportOptions{Total: size, Progress: bar.at})
 	bar.end()
 	return errors.Join(p.importOutcome(ctx, result, err), db.Close())
@@ -148,7 +149,11 @@ func openForExport(ctx context.Context, cfg config.Database, ignoreNewer bool) (
 
 // export writes one state of the database, whatever is added meanwhile.
 func export(ctx context.Context, db *dbutil.Database, out io.Writer) (records int64, err error) {
-	err = db.DoTxn(ctx, nil, func(ctx context.Context) error {
+	var opts *dbutil.TxnOptions
+	if db.Dialect == dbutil.Postgres {
+		opts = &dbutil.TxnOptions{Isolation: sql.LevelRepeatableRead}
+	}
+	err = db.DoTxn(ctx, opts, func(ctx context.Context) error {
 		records, err = mapping.Export(ctx, out, mappingdb.New(db))
 		return err
 	})

@@ -148,7 +148,7 @@ func (b *batch) loadGroups(ctx context.Context, ms []mapping.Message) error {
 	}
 	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(b.groups)), maxIn) {
 		var a args
-		rows, err := b.store.db.Query(ctx, `SELECT g.group_key, g.group_id, g.last_seq, r.room_id FROM tim_group g LEFT JOIN tim_room r ON r.room_key = g.room_key WHERE g.group_key IN (`+list(&a, chunk)+`)`+lock, a...)
+		rows, err := b.store.db.Query(ctx, `SELECT g.group_key, g.group_id, g.last_seq, r.room_id FROM tim_group g LEFT JOIN tim_room r ON r.room_key = g.room_key WHERE `+in(b.store, &a, `g.group_key`, chunk)+lock, a...)
 		err = each(rows, err, func(row dbutil.Scannable) error {
 			var key mapping.GroupKey
 			var room sql.NullString
@@ -190,7 +190,7 @@ func (b *batch) loadRooms(ctx context.Context, ms []mapping.Message) error {
 func (b *batch) loadAnchors(ctx context.Context, events [][]byte) error {
 	for chunk := range slices.Chunk(events, maxIn) {
 		var a args
-		rows, err := b.store.db.Query(ctx, `SELECT event_id, room_key, pos, thread, borrowed FROM tim_anchor WHERE event_id IN (`+list(&a, chunk)+`)`, a...)
+		rows, err := b.store.db.Query(ctx, `SELECT event_id, room_key, pos, thread, borrowed FROM tim_anchor WHERE `+in(b.store, &a, `event_id`, chunk), a...)
 		err = each(rows, err, func(row dbutil.Scannable) error {
 			var r anchorRow
 			err := row.Scan(&r.event, &r.room, &r.pos, &r.thread, &r.borrowed)
@@ -248,9 +248,9 @@ func (b *batch) write(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := b.eachAnchor(ctx, `DELETE FROM tim_anchor WHERE event_id IN (`, b.gone); err != nil {
+	if err := b.eachAnchor(ctx, `DELETE FROM tim_anchor WHERE event_id`, b.gone); err != nil {
 		return err
-	} else if err = b.eachAnchor(ctx, `UPDATE tim_anchor SET gap_ms = NULL WHERE event_id IN (`, b.kept); err != nil {
+	} else if err = b.eachAnchor(ctx, `UPDATE tim_anchor SET gap_ms = NULL WHERE event_id`, b.kept); err != nil {
 		return err
 	}
 	for key, g := range b.groups {
@@ -279,7 +279,7 @@ func (b *batch) eachAnchor(ctx context.Context, query string, events []string) e
 		for i, ev := range chunk {
 			packed[i] = []byte(ev)
 		}
-		if _, err := b.store.db.Exec(ctx, query+list(&a, packed)+`)`, a...); err != nil {
+		if _, err := b.store.db.Exec(ctx, in(b.store, &a, query, packed), a...); err != nil {
 			return fmt.Errorf("failed to update anchors: %w", err)
 		}
 	}

@@ -2,18 +2,22 @@ package mappingdb_test
 
 import (
 	"database/sql"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.mau.fi/util/dbutil"
-	"go.uber.org/goleak"
 	_ "modernc.org/sqlite"
 
+	"github.com/timbridge/timbridge/internal/postgres"
 	"github.com/timbridge/timbridge/mapping/mappingtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// server is the PostgreSQL of these tests.
+var server postgres.Lazy
+
+func TestMain(m *testing.M) { os.Exit(server.Main(m)) }
 
 // openSQLite opens an empty SQLite database, as the bridge opens its own but for
 // synchronous: nothing here is about surviving a power cut.
@@ -30,4 +34,8 @@ func openSQLite(t testing.TB) *dbutil.Database {
 
 func TestSQLite(t *testing.T) {
 	mappingtest.Run(t, func(t *testing.T) *dbutil.Database { return openSQLite(t) })
+}
+
+func TestPostgreSQL(t *testing.T) {
+	mappingtest.Run(t, func(t *testing.T) *dbutil.Database { return server.Open(t) })
 }

@@ -13,5 +13,5 @@
 //
 // A room gives places (Pos) to its events in the order in which [Store.Append]
 // hears of them. Messages keep theirs for ever; of the other events ("anchors")
-// the last 2,000 of each room are kept.
+// the last 2,000 of each room are kept. Only [Store.Insert] moves places.
 package mappingdb

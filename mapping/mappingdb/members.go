@@ -45,7 +45,7 @@ func (s *Store) stays(ctx context.Context, group mapping.GroupKey, users []mappi
 	}
 	for chunk := range slices.Chunk(unique(users), maxIn) {
 		a := args{group}
-		if err = read(`WHERE group_key = $1 AND user_key IN (`+list(&a, chunk)+`)`, a); err != nil {
+		if err = read(in(s, &a, `WHERE group_key = $1 AND user_key`, chunk), a); err != nil {
 			break
 		}
 	}
@@ -184,6 +184,15 @@ func (s *Store) Members(ctx context.Context, group mapping.GroupKey) ([]mapping.
 	return out, nil
 }
 
+// MembersAtMost returns a number that MemberCount is not above, for much less: who
+// is a member under two names counts twice.
+func (s *Store) MembersAtMost(ctx context.Context, group mapping.GroupKey) (n int, err error) {
+	if err = s.db.QueryRow(ctx, `SELECT COUNT(*) FROM tim_member WHERE group_key = $1 AND left_seq IS NULL`, group).Scan(&n); err != nil {
+		return 0, fmt.Errorf("failed to count members: %w", err)
+	}
+	return n, nil
+}
+
 // MemberCount returns how many are in a group now, a linked user and his alias as
 // one.
 func (s *Store) MemberCount(ctx context.Context, group mapping.GroupKey) (n int, err error) {
@@ -303,7 +312,7 @@ func (s *Store) groupsOf(ctx context.Context, user mapping.UserKey, when string)
 		return nil, err
 	}
 	var a args
-	rows, err := s.db.Query(ctx, `SELECT group_key FROM tim_member WHERE `+when+`user_key IN (`+list(&a, keys)+`)`, a...)
+	rows, err := s.db.Query(ctx, in(s, &a, `SELECT group_key FROM tim_member WHERE `+when+`user_key`, keys), a...)
 	err = each(rows, err, func(row dbutil.Scannable) error {
 		var key mapping.GroupKey
 		err := row.Scan(&key)

@@ -76,8 +76,8 @@ func (s *Store) MessagesByMsgID(ctx context.Context, msgIDs []string) (map[strin
 func (s *Store) messagesIn(ctx context.Context, column string, keys [][]byte, fn func(mapping.Message)) error {
 	for chunk := range slices.Chunk(keys, maxIn) {
 		var a args
-		in := list(&a, chunk)
-		found, err := s.messages(ctx, `WHERE `+column+` IN (`+in+`)`, a...)
+		where := in(s, &a, `WHERE `+column, chunk)
+		found, err := s.messages(ctx, where, a...)
 		if err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ func (s *Store) MessagesBySeq(ctx context.Context, group mapping.GroupKey, seqs 
 			break
 		}
 		a := args{group}
-		where := `WHERE m.group_key = $1 AND ` + part.where("m.seq", &a) + ` ORDER BY m.seq LIMIT `
+		where := `WHERE m.group_key = $1 AND ` + part.where(s, "m.seq", &a) + ` ORDER BY m.seq LIMIT `
 		found, err := s.messages(ctx, where+a.add(most-int64(len(out))), a...)
 		if err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/id"
@@ -62,7 +63,7 @@ func (s *Store) Places(ctx context.Context, events []id.EventID) (map[id.EventID
 		// Messages second: they know better. Only where they have no place an anchor may.
 		for _, table := range [2]string{"tim_anchor", "tim_message"} {
 			var a args
-			rows, err := s.db.Query(ctx, `SELECT t.event_id, r.room_id, t.pos, t.thread FROM `+table+` t JOIN tim_room r ON r.room_key = t.room_key WHERE t.event_id IN (`+list(&a, chunk)+`)`, a...)
+			rows, err := s.db.Query(ctx, `SELECT t.event_id, r.room_id, t.pos, t.thread FROM `+table+` t JOIN tim_room r ON r.room_key = t.room_key WHERE `+in(s, &a, `t.event_id`, chunk), a...)
 			err = each(rows, err, func(row dbutil.Scannable) error {
 				var event, thread []byte
 				var pos sql.NullInt64
@@ -216,6 +217,66 @@ func (s *Store) AnchorAt(ctx context.Context, roomID id.RoomID, ev mapping.NewEv
 		room.last = max(room.last, pos)
 		return s.saveRoom(ctx, room)
 	})
+}
+
+// Insert gives a message that has none the place right before another event of its
+// room, as the homeserver says where it stands and will not hand it over: it gets
+// that event's place, and all from there on are one higher, those at which members
+// joined and left and at which the group was linked too. Who keeps places elsewhere
+// has to move them as well. It is an error if the event is no message of that room
+// without a place.
+func (s *Store) Insert(ctx context.Context, roomID id.RoomID, event id.EventID, before receipts.Pos) error {
+	err := s.db.DoTxn(ctx, nil, func(ctx context.Context) error {
+		room, err := s.lockRoom(ctx, roomID)
+		if err != nil {
+			return err
+		}
+		places, err := s.Places(ctx, []id.EventID{event})
+		if err != nil {
+			return err
+		} else if place := places[event]; place.RoomID != roomID || place.Pos != 0 || before < 1 || before > room.last {
+			return fmt.Errorf("%w place %d for event %s", mapping.ErrInvalid, before, event)
+		}
+		for _, query := range []string{
+			// Below zero first: no two may have the same place in between.
+			`UPDATE tim_message SET pos = -pos - 1 WHERE room_key = $1 AND pos >= $2`,
+			`UPDATE tim_message SET pos = -pos WHERE room_key = $1 AND pos < 0 AND pos + $2 < 0`,
+			`UPDATE tim_anchor SET pos = pos + 1 WHERE room_key = $1 AND pos >= $2`,
+			`UPDATE tim_group SET linked_pos = linked_pos + 1 WHERE room_key = $1 AND linked_pos >= $2`,
+			`UPDATE tim_member SET joined_pos = joined_pos + 1 WHERE group_key IN (SELECT group_key FROM tim_group WHERE room_key = $1) AND joined_pos >= $2`,
+			`UPDATE tim_member SET left_pos = left_pos + 1 WHERE group_key IN (SELECT group_key FROM tim_group WHERE room_key = $1) AND left_pos >= $2`,
+		} {
+			if _, err = s.db.Exec(ctx, query, room.key, before); err != nil {
+				return err
+			}
+		}
+		if _, err = s.db.Exec(ctx, `UPDATE tim_message SET pos = $2 WHERE event_id = $1`, packEvent(event.String()), before); err != nil {
+			return err
+		}
+		room.last++
+		return s.saveRoom(ctx, room)
+	})
+	if err != nil {
+		return fmt.Errorf("failed to insert message: %w", err)
+	}
+	return nil
+}
+
+// Unplaced returns the events of messages in a room that were sent since a time and
+// have no place, at most limit (all, if limit is 0).
+func (s *Store) Unplaced(ctx context.Context, roomID id.RoomID, since time.Time, limit int) (out []id.EventID, err error) {
+	rows, err := s.db.Query(ctx, `SELECT event_id FROM tim_message m WHERE room_key = (SELECT room_key FROM tim_room WHERE room_id = $1)
+		AND pos IS NULL AND event_id IS NOT NULL AND at_ms >= $2 LIMIT $3`, roomID, since.UnixMilli(), limited(limit))
+	err = each(rows, err, func(row dbutil.Scannable) error {
+		var event []byte
+		err := row.Scan(&event)
+		out = append(out, id.EventID(unpackEvent(event)))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("failed to get messages without a place: %w", err)
+	}
+	return out, nil
 }
 
 // saveRoom writes the room's row, and throws old anchors away when there are clearly too many.

@@ -97,7 +97,7 @@ func (s *Store) updateRow(ctx context.Context, r *messageRow) error {
 func rowsWhere[K any](ctx context.Context, s *Store, where string, fixed args, keys []K, fn func(messageRow)) error {
 	for chunk := range slices.Chunk(keys, maxIn) {
 		a := slices.Clone(fixed)
-		rows, err := s.db.Query(ctx, rowSelect+where+` IN (`+list(&a, chunk)+`)`, a...)
+		rows, err := s.db.Query(ctx, rowSelect+in(s, &a, where, chunk), a...)
 		err = each(rows, err, func(row dbutil.Scannable) error {
 			r, err := scanRow(row)
 			fn(r)

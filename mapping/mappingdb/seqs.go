@@ -20,9 +20,9 @@ type seqPart struct {
 	receipts.Range
 }
 
-func (p seqPart) where(column string, a *args) string {
+func (p seqPart) where(s *Store, column string, a *args) string {
 	if p.list != nil {
-		return column + ` IN (` + list(a, p.list) + `)`
+		return in(s, a, column, p.list)
 	}
 	return column + ` BETWEEN ` + a.add(p.First) + ` AND ` + a.add(p.Last)
 }
@@ -80,7 +80,7 @@ func (s *Store) SetWants(ctx context.Context, group mapping.GroupKey, seqs recei
 	err = s.db.DoTxn(ctx, nil, func(ctx context.Context) error {
 		for part := range seqParts(seqs) {
 			a := args{group}
-			rows, err := s.db.Query(ctx, `UPDATE tim_message SET `+set+` AND group_key = $1 AND `+part.where("seq", &a)+` RETURNING seq`, a...)
+			rows, err := s.db.Query(ctx, `UPDATE tim_message SET `+set+` AND group_key = $1 AND `+part.where(s, "seq", &a)+` RETURNING seq`, a...)
 			err = each(rows, err, func(row dbutil.Scannable) error {
 				var seq receipts.MsgSeq
 				err := row.Scan(&seq)

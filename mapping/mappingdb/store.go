@@ -93,6 +93,15 @@ func list[T any](a *args, vs []T) string {
 	return b.String()
 }
 
+// in is the condition that a column has one of the keys. PostgreSQL gets them as an
+// array: every length of a list would be one more statement to prepare and to keep.
+func in[K any](s *Store, a *args, column string, keys []K) string {
+	if s.db.Dialect == dbutil.Postgres {
+		return column + ` = ANY(` + a.add(keys) + `)`
+	}
+	return column + ` IN (` + list(a, keys) + `)`
+}
+
 // unique returns vs without repeats, in order.
 func unique[T comparable](vs []T) []T {
 	seen := make(map[T]struct{}, len(vs))

@@ -29,7 +29,7 @@ func users[K comparable](ctx context.Context, s *Store, column string, keys []K)
 	var out []mapping.User
 	for chunk := range slices.Chunk(unique(keys), maxIn) {
 		var a args
-		rows, err := s.db.Query(ctx, userSelect+`WHERE `+column+` IN (`+list(&a, chunk)+`)`, a...)
+		rows, err := s.db.Query(ctx, userSelect+in(s, &a, `WHERE `+column, chunk), a...)
 		err = each(rows, err, func(row dbutil.Scannable) error {
 			u, err := scanUser(row)
 			out = append(out, u)

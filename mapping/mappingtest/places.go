@@ -96,6 +96,70 @@ func testPlaces(t *testing.T, open func(t *testing.T) *bench) {
 	})
 }
 
+func testInsert(t *testing.T, open func(t *testing.T) *bench) {
+	t.Run("BeforeOthers", func(t *testing.T) {
+		b := open(t)
+		g := b.group("g", roomA)
+		early, late, gone := b.ghost("early"), b.ghost("late"), b.ghost("gone")
+		b.append(roomB, 900, 901, 902)
+		other := b.group("other", roomB)
+		b.join(other, late, 0, 2, true)
+		b.append(roomA, 1, 2, 3, 4)
+		ms := []mapping.Message{message(g, 1, 1), message(g, 2, 3), message(g, 3, 4), message(g, 4, 50), message(g, 5, 51)}
+		for i := range ms {
+			ms[i].At = clock
+		}
+		b.put(ms...)
+		b.join(g, early, 0, 1, true)
+		b.join(g, late, 0, 2, true)
+		b.join(g, gone, 0, 0, true)
+		b.leave(g, gone, 0, 4)
+		unplaced, err := b.Unplaced(b.ctx, roomA, clock, 1)
+		require.NoError(t, err)
+		require.Len(t, unplaced, 1)
+		unplaced, err = b.Unplaced(b.ctx, roomA, clock, 0)
+		require.NoError(t, err)
+		require.ElementsMatch(t, []id.EventID{event(50), event(51)}, unplaced)
+		unplaced, err = b.Unplaced(b.ctx, roomA, clock.Add(time.Second), 0)
+		require.NoError(t, err)
+		require.Empty(t, unplaced, "older")
+
+		require.NoError(t, b.Insert(b.ctx, roomA, event(50), 2)) // 1 50 2 3 4
+		require.NoError(t, b.Insert(b.ctx, roomA, event(51), 5)) // 1 50 2 3 51 4
+		found, err := b.Places(b.ctx, []id.EventID{event(1), event(2), event(3), event(4), event(50), event(51), event(902)})
+		require.NoError(t, err)
+		var order []receipts.Pos
+		for _, n := range []int{1, 50, 2, 3, 51, 4, 902} {
+			order = append(order, found[event(n)].Pos)
+		}
+		require.Equal(t, []receipts.Pos{1, 2, 3, 4, 5, 6, 3}, order)
+		places := map[string]receipts.Interval{}
+		for _, m := range b.members(g) {
+			places[m.User.UserID] = m.Membership[0]
+		}
+		require.Equal(t, []receipts.Pos{1, 3, 0, 6}, []receipts.Pos{places["early"].JoinedPos, places["late"].JoinedPos, places["gone"].JoinedPos, places["gone"].LeftPos})
+		require.Equal(t, receipts.Pos(2), b.members(other)[0].Membership[0].JoinedPos, "another room is not touched")
+		require.Equal(t, receipts.Pos(7), b.append(roomA, 5)[0].Pos)
+		require.True(t, b.append(roomA, 50)[0].Known, "handed over after all")
+		unplaced, err = b.Unplaced(b.ctx, roomA, clock, 0)
+		require.NoError(t, err)
+		require.Empty(t, unplaced)
+	})
+	t.Run("Refused", func(t *testing.T) {
+		b := open(t)
+		g := b.group("g", roomA)
+		b.append(roomA, 1, 2)
+		b.append(roomB, 3)
+		b.put(message(g, 1, 1), message(g, 2, 50))
+		require.ErrorIs(t, b.Insert(b.ctx, roomA, event(1), 1), mapping.ErrInvalid, "it has its place")
+		require.ErrorIs(t, b.Insert(b.ctx, roomA, event(2), 1), mapping.ErrInvalid, "it is no message")
+		require.ErrorIs(t, b.Insert(b.ctx, roomB, event(50), 1), mapping.ErrInvalid, "another room")
+		require.ErrorIs(t, b.Insert(b.ctx, roomA, event(50), 0), mapping.ErrInvalid)
+		require.ErrorIs(t, b.Insert(b.ctx, roomA, event(50), 3), mapping.ErrInvalid, "nothing stands there")
+		require.Zero(t, b.bySeq(g, 2).Pos)
+	})
+}
+
 func testAnchors(t *testing.T, open func(t *testing.T) *bench) {
 	t.Run("OldOnesGo", func(t *testing.T) {
 		b := open(t)

@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) *dbutil.Database) {
 		{"Upgrade", testUpgrade},
 		{"Groups", testGroups},
 		{"Places", testPlaces},
+		{"Insert", testInsert},
 		{"Anchors", testAnchors},
 		{"Users", testUsers},
 		{"Links", testLinks},

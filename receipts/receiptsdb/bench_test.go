@@ -2,21 +2,43 @@ package receiptsdb_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.mau.fi/util/dbutil"
 
+	"github.com/timbridge/timbridge/internal/postgres"
 	"github.com/timbridge/timbridge/receipts"
 	"github.com/timbridge/timbridge/receipts/receiptsdb"
 )
 
 // BenchmarkReaders is the path of every receipt: read a batch of readers, change
 // each, write them, one durable commit. rows/s counts readers.
-func BenchmarkReaders(b *testing.B) {
+func BenchmarkReaders(b *testing.B) { benchmarkReaders(b, openSQLite) }
+
+// BenchmarkReadersPostgreSQL is the same on a server that writes to the disk as a real one does.
+func BenchmarkReadersPostgreSQL(b *testing.B) {
+	s := postgres.Own(b, postgres.Options{Durable: true})
+	n := 0
+	benchmarkReaders(b, func(b testing.TB) *dbutil.Database {
+		n++
+		uri, err := s.Create(b.Context(), fmt.Sprint("bench", n))
+		require.NoError(b, err)
+		raw, err := sql.Open("pgx", uri)
+		require.NoError(b, err)
+		db, err := dbutil.NewWithDB(raw, "postgres")
+		require.NoError(b, err)
+		b.Cleanup(func() { require.NoError(b, db.Close()) })
+		return db
+	})
+}
+
+func benchmarkReaders(b *testing.B, open func(b testing.TB) *dbutil.Database) {
 	for _, batch := range []int{1, 10, 100, 500} {
 		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
-			db := openSQLite(b)
+			db := open(b)
 			store := receiptsdb.New(db)
 			require.NoError(b, store.Upgrade(b.Context()))
 			users := make([]receipts.UserKey, batch)

@@ -16,5 +16,6 @@
 //
 // A [Store] may be used by several goroutines. Two transactions that change the
 // same rows must not overlap: on SQLite begin them as writers
-// (_txlock=immediate).
+// (_txlock=immediate), on PostgreSQL as serializable ones, and begin those anew
+// that fail because they do.
 package receiptsdb

@@ -69,11 +69,8 @@ func (s *Store) ParkedFor(ctx context.Context, eventIDs []string) ([]Parked, err
 	var found []Parked
 	sorted := slices.Compact(slices.Sorted(slices.Values(eventIDs)))
 	for chunk := range slices.Chunk(sorted, maxParams) {
-		args := make([]any, len(chunk))
-		for i, event := range chunk {
-			args[i] = event
-		}
-		ps, err := s.parked(ctx, "event_id IN "+inList(len(chunk), 0)+" ORDER BY event_id, since_ms, room_id, user_id", args...)
+		condition, args := in(s, nil, chunk)
+		ps, err := s.parked(ctx, "event_id"+condition+" ORDER BY event_id, since_ms, room_id, user_id", args...)
 		if err != nil {
 			return nil, err
 		}

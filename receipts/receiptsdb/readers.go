@@ -17,14 +17,12 @@ func (s *Store) Readers(ctx context.Context, group receipts.GroupKey, users []re
 	found := make(map[receipts.UserKey]Row, len(users))
 	sorted := slices.Compact(slices.Sorted(slices.Values(users)))
 	for chunk := range slices.Chunk(sorted, maxParams-1) {
-		args := make([]any, 1, len(chunk)+1)
-		args[0] = int64(group)
 		for _, user := range chunk {
-			args = append(args, int64(user))
 			found[user] = Row{Group: group, User: user}
 		}
+		condition, args := in(s, []any{int64(group)}, chunk)
 		err := s.each(ctx, func(row Row) { found[row.User] = row },
-			"SELECT "+columns+" FROM tim_reader WHERE group_key=$1 AND user_key IN "+inList(len(chunk), 1), args...)
+			"SELECT "+columns+" FROM tim_reader WHERE group_key=$1 AND user_key"+condition, args...)
 		if err != nil {
 			return nil, fmt.Errorf("failed to read readers of group %d: %w", group, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,6 +61,21 @@ func placeholders(n, width, skip int) string {
 		b.WriteByte(')')
 	}
 	return b.String()
+}
+
+// in appends keys to the parameters of a query and returns what stands after the
+// column that is to be one of them. PostgreSQL gets an array: every length of a list
+// would be one more statement to prepare and to keep.
+func in[K any](s *Store, args []any, keys []K) (string, []any) {
+	skip := len(args)
+	if s.db.Dialect == dbutil.Postgres {
+		return "=ANY($" + strconv.Itoa(skip+1) + ")", append(args, keys)
+	}
+	args = slices.Grow(args, len(keys))
+	for _, key := range keys {
+		args = append(args, key)
+	}
+	return " IN " + inList(len(keys), skip), args
 }
 
 // inList writes n placeholders as the right side of IN. The numbers go on from

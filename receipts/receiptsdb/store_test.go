@@ -2,18 +2,22 @@ package receiptsdb_test
 
 import (
 	"database/sql"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.mau.fi/util/dbutil"
-	"go.uber.org/goleak"
 	_ "modernc.org/sqlite"
 
+	"github.com/timbridge/timbridge/internal/postgres"
 	"github.com/timbridge/timbridge/receipts/receiptstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// server is the PostgreSQL of these tests.
+var server postgres.Lazy
+
+func TestMain(m *testing.M) { os.Exit(server.Main(m)) }
 
 // openSQLite opens a database in a file of its own, as durable as the product's.
 func openSQLite(t testing.TB) *dbutil.Database {
@@ -29,4 +33,8 @@ func openSQLite(t testing.TB) *dbutil.Database {
 
 func TestSQLite(t *testing.T) {
 	receiptstest.Run(t, func(t *testing.T) *dbutil.Database { return openSQLite(t) })
+}
+
+func TestPostgreSQL(t *testing.T) {
+	receiptstest.Run(t, func(t *testing.T) *dbutil.Database { return server.Open(t) })
 }

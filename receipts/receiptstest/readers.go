@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.mau.fi/util/dbutil"
 
 	"github.com/timbridge/timbridge/receipts"
 	"github.com/timbridge/timbridge/receipts/receiptsdb"
@@ -315,6 +316,9 @@ func testResetRoom(t *testing.T, b *bench) {
 func testDamagedRows(t *testing.T, b *bench) {
 	ctx := t.Context()
 	for i, column := range []string{"read_set", "tencent_set", "claims", "latest"} {
+		if column == "latest" && b.db.Dialect == dbutil.Postgres {
+			continue // it lets nothing but numbers in
+		}
 		user := receipts.UserKey(i + 10)
 		require.NoError(t, b.Save(ctx, []receiptsdb.Row{fullRow(3, 1), fullRow(3, user), fullRow(3, 99)}))
 		_, err := b.db.Exec(ctx, "UPDATE tim_reader SET "+column+"=$1 WHERE user_key=$2", []byte{1, 2, 3, 4, 5, 6}, int64(user))

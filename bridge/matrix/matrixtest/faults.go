@@ -93,6 +93,14 @@ func (s *Server) FailTransactions(n int) {
 	s.eachService(func(svc *service) { svc.failNext = n })
 }
 
+// Withhold makes that the next n events of a user are in the room and never in a transaction, as was seen of Synapse 1.160.0 when it
+// was restarted under load.
+func (s *Server) Withhold(user id.UserID, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.withheld[user] += n
+}
+
 // LoseAnswers makes the next n transactions reach the application service but count as failed, so
 // that it gets them again.
 func (s *Server) LoseAnswers(n int) {

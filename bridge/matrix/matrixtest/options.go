@@ -1,6 +1,9 @@
 package matrixtest
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // Options are the ways in which homeservers differ.
 type Options struct {
@@ -44,6 +47,9 @@ type Options struct {
 	MaxUpload int
 	// MaxEvents is how many events a transaction holds at most.
 	MaxEvents int
+	// Transport is the way to application services. If it is set the server listens nowhere and is reached by Handler, so that
+	// everything happens within one process, in virtual time too (testing/synctest).
+	Transport http.RoundTripper
 	// RetryPause is the pause before a failed transaction is sent again, doubled each time up to 20
 	// times; 2 ms if zero.
 	RetryPause time.Duration

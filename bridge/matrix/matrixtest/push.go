@@ -71,6 +71,10 @@ func (svc *service) interested(s *Server, r *room, users ...id.UserID) bool {
 
 // queueEvent puts an event into the queues of the services it concerns. The lock must be held.
 func (s *Server) queueEvent(r *room, ev *event) {
+	if s.withheld[ev.sender] > 0 {
+		s.withheld[ev.sender]--
+		return
+	}
 	users := []id.UserID{ev.sender}
 	if ev.typ == "m.room.member" {
 		users = append(users, id.UserID(*ev.stateKey))

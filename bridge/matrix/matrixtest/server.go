@@ -17,7 +17,7 @@ import (
 type Server struct {
 	t    testing.TB
 	opts Options
-	http *httptest.Server
+	http *httptest.Server // nil with Options.Transport
 
 	mu sync.Mutex
 	// changed is closed and replaced at each change: what /sync and WaitFor wait on.
@@ -31,7 +31,9 @@ type Server struct {
 	media   map[id.ContentURI]*Media
 	sent    map[string]id.EventID
 	faults  []*fault
-	log     []Request
+	// withheld counts events, by sender, that are not to be pushed, see Withhold.
+	withheld map[id.UserID]int
+	log      []Request
 	// refuseBefore is the stream number below which sync tokens are refused, see ForgetSyncTokens.
 	refuseBefore int64
 	outage       bool
@@ -65,17 +67,30 @@ func New(t testing.TB, opts Options) *Server {
 		aliases:  make(map[id.RoomAlias]id.RoomID),
 		media:    make(map[id.ContentURI]*Media),
 		sent:     make(map[string]id.EventID),
+		withheld: make(map[id.UserID]int),
 		pushHTTP: &http.Client{Transport: &http.Transport{}, Timeout: 30 * time.Second},
 	}
 	s.closing, s.endAll = context.WithCancel(context.Background())
 	s.epoch, s.endEpoch = context.WithCancel(s.closing)
-	s.http = httptest.NewServer(s.handler())
+	if opts.Transport != nil {
+		s.pushHTTP.Transport = opts.Transport
+	} else {
+		s.http = httptest.NewServer(s.handler())
+	}
 	t.Cleanup(s.Close)
 	return s
 }
 
 // URL is the server's address.
-func (s *Server) URL() string { return s.http.URL }
+func (s *Server) URL() string {
+	if s.http == nil {
+		return "http://" + s.opts.ServerName
+	}
+	return s.http.URL
+}
+
+// Handler is the server itself, for Options.Transport.
+func (s *Server) Handler() http.Handler { return s.handler() }
 
 // Name is the server's server_name.
 func (s *Server) Name() string { return s.opts.ServerName }
@@ -83,8 +98,10 @@ func (s *Server) Name() string { return s.opts.ServerName }
 // Close ends all requests, pushes and goroutines. It may be called more than once.
 func (s *Server) Close() {
 	s.endAll()
-	s.http.CloseClientConnections()
-	s.http.Close()
+	if s.http != nil {
+		s.http.CloseClientConnections()
+		s.http.Close()
+	}
 	s.pushers.Wait()
 	s.pushHTTP.CloseIdleConnections()
 }

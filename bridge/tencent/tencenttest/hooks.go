@@ -72,7 +72,10 @@ func (s *Server) startHooks() {
 		ready:     sync.NewCond(&s.mu),
 		gathering: make(map[string][]gathered),
 		timers:    make(map[int]*time.Timer),
-		client:    &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n}},
+		client:    &http.Client{Transport: s.opts.Transport},
+	}
+	if s.opts.Transport == nil {
+		s.hooks.client.Transport = &http.Transport{MaxIdleConnsPerHost: n}
 	}
 	for range n {
 		s.hooks.workers.Go(s.work)

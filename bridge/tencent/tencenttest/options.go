@@ -67,6 +67,9 @@ type Limits struct {
 type Options struct {
 	// Listen is the address to listen on, 127.0.0.1 and any free port if empty.
 	Listen string
+	// Transport is the way of the webhooks. If it is set the server listens nowhere and is reached by Server.Handler, so that
+	// everything happens within one process, in virtual time too (testing/synctest).
+	Transport http.RoundTripper
 	// SDKAppID, SecretKey and Admins are the app's; see the Default constants.
 	SDKAppID  uint64
 	SecretKey string

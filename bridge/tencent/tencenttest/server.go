@@ -15,7 +15,7 @@ import (
 // Server is the fake. All its methods are safe for concurrent use.
 type Server struct {
 	opts     Options
-	listener net.Listener
+	listener net.Listener // nil with Options.Transport
 	http     *http.Server
 	handlers sync.WaitGroup // requests under way
 	serving  sync.WaitGroup
@@ -49,9 +49,12 @@ func New(opts Options) (*Server, error) {
 	if _, ok := domains()[opts.Region]; !ok {
 		return nil, fmt.Errorf("failed to start fake Tencent Cloud: no region %q", opts.Region)
 	}
-	listener, err := net.Listen("tcp", opts.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("failed to start fake Tencent Cloud: %w", err)
+	var listener net.Listener
+	if opts.Transport == nil {
+		var err error
+		if listener, err = net.Listen("tcp", opts.Listen); err != nil {
+			return nil, fmt.Errorf("failed to start fake Tencent Cloud: %w", err)
+		}
 	}
 	s := &Server{
 		opts:     opts,
@@ -71,12 +74,22 @@ func New(opts Options) (*Server, error) {
 	}
 	s.startHooks()
 	s.http = &http.Server{Handler: http.HandlerFunc(s.serveHTTP), ReadHeaderTimeout: 10 * time.Second}
-	s.serving.Go(func() { _ = s.http.Serve(listener) })
+	if listener != nil {
+		s.serving.Go(func() { _ = s.http.Serve(listener) })
+	}
 	return s, nil
 }
 
 // URL is the base of the server API, such as http://127.0.0.1:4711, without a slash at the end.
-func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
+func (s *Server) URL() string {
+	if s.listener == nil {
+		return "http://tencent.invalid"
+	}
+	return "http://" + s.listener.Addr().String()
+}
+
+// Handler is the server itself, for Options.Transport.
+func (s *Server) Handler() http.Handler { return s.http.Handler }
 
 // SDKAppID is the app's.
 func (s *Server) SDKAppID() uint64 { return s.opts.SDKAppID }
