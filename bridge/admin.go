@@ -178,7 +178,7 @@ func (s *session) mapGroup(ctx context.Context, g mapping.Group, present []id.Us
 			return nil, err
 		}
 	}
-	if err = s.ghostTasks(ctx, known.Key, known.RoomID); err != nil {
+	if err = s.enterLinked(ctx, known); err != nil {
 		return nil, err
 	}
 	if err = s.b.own.MoveOutgoing(ctx, known.Key, known.RoomID); err != nil {

@@ -38,6 +38,9 @@ func (s *session) linkUser(ctx context.Context, userID string, mxid id.UserID) e
 	} else if u.Kind == receipts.KindLinked && u.MXID == mxid {
 		return nil
 	}
+	if err = s.b.own.NameOutgoing(ctx, u.Key, u.MXID); err != nil {
+		return err
+	}
 	if err = s.writeRows(ctx); err != nil {
 		return err
 	}
@@ -128,6 +131,9 @@ func (s *session) unlinkUser(ctx context.Context, userID string) error {
 		return nil
 	}
 	mxid := u.MXID
+	if err = s.b.own.NameOutgoing(ctx, u.Key, mxid); err != nil {
+		return err
+	}
 	groups, err := s.groupsOf(ctx, u.Key)
 	if err != nil {
 		return err
@@ -161,6 +167,9 @@ func (s *session) unlinkUser(ctx context.Context, userID string) error {
 		}
 		other.Read, other.Claims = row.Read.Union(other.Read), row.Claims.Union(other.Claims)
 		other.Latest = max(other.Latest, row.Latest)
+		if err = s.disowned(ctx, g, row, account.Key); err != nil {
+			return err
+		}
 		row.Claims = receipts.Claims{}
 		// What Matrix showed was the person's own marker. The ghost has shown nothing yet.
 		row.Shown, row.Sent, row.Frontier, row.Solid = 0, 0, 0, 0

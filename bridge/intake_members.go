@@ -258,8 +258,11 @@ func (s *session) moveGroup(ctx context.Context, g *mapping.Group, room id.RoomI
 
 // leaveRoom forgets what readers showed and claimed in a room that is no longer the group's, and sends its ghosts out of it.
 func (s *session) leaveRoom(ctx context.Context, group mapping.GroupKey, old id.RoomID) error {
-	err := s.changeStored(ctx, group, func() error { return s.b.reads.ResetRoom(ctx, group) })
+	err := s.keepShown(ctx, group, old)
 	if err != nil {
+		return err
+	}
+	if err = s.changeStored(ctx, group, func() error { return s.b.reads.ResetRoom(ctx, group) }); err != nil {
 		return err
 	}
 	if err = s.b.maps.ForgetPlaces(ctx, group); err != nil {

@@ -124,10 +124,17 @@ func (s *session) ownSendBack(ctx context.Context, g *mapping.Group, ev *matrix.
 	found, err := s.messagesOf(ctx, g.Key, stamp.Seq)
 	if err != nil {
 		return false, err
-	} else if len(found) == 0 || stamp.MsgID != "" && found[0].MsgID != stamp.MsgID || found[0].Sender != sender.Key {
+	} else if len(found) == 0 || stamp.MsgID != "" && found[0].MsgID != stamp.MsgID {
 		return false, nil
 	}
 	m := found[0]
+	if m.Sender != sender.Key {
+		// Unless he was unlinked while it was on its way: then it is Tencent's all the same, and must not go back there.
+		name, err := s.b.own.OutgoingName(ctx, messageTxnID(g.Key, m.Seq, m.Sender))
+		if err != nil || name != ev.Sender {
+			return false, err
+		}
+	}
 	if m.EventID != "" && m.EventID != ev.ID.String() {
 		// A repeat that the homeserver took for a new message (it forgets transaction ids over a restart): one is enough.
 		zerolog.Ctx(ctx).Warn().Str("group_id", g.GroupID).Stringer("event_id", ev.ID).Msg("Redacting second event of one message")

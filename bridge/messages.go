@@ -229,10 +229,25 @@ func (b *Bridge) trySend(ctx context.Context, o bridgedb.Outgoing) (id.EventID, 
 	if o.Redacts != "" {
 		return b.tryRedact(ctx, sender, o)
 	}
-	if sender.Kind == receipts.KindGhost {
-		if err = b.hs.EnsureJoined(ctx, sender.MXID, o.RoomID); err != nil {
+	// Asked after who he is: if he is somebody new by then, the name that he had is kept by then.
+	name, err := b.own.OutgoingName(ctx, o.TxnID)
+	if err != nil {
+		return "", err
+	}
+	if name != "" && name != sender.MXID {
+		eventID, err := b.sendAs(ctx, name, o)
+		if !errors.Is(err, matrix.ErrForbidden) {
+			return eventID, err
+		} // he is not to be had in that name any more
+	}
+	return b.sendAs(ctx, sender.MXID, o)
+}
+
+func (b *Bridge) sendAs(ctx context.Context, name id.UserID, o bridgedb.Outgoing) (id.EventID, error) {
+	if b.hs.IsGhost(name) {
+		if err := b.hs.EnsureJoined(ctx, name, o.RoomID); err != nil {
 			return "", err
 		}
 	}
-	return b.hs.SendMessage(ctx, sender.MXID, o.RoomID, json.RawMessage(o.Content), o.TxnID, o.SentAt)
+	return b.hs.SendMessage(ctx, name, o.RoomID, json.RawMessage(o.Content), o.TxnID, o.SentAt)
 }

@@ -26,8 +26,8 @@ type sentPart struct {
 	wants receipts.Wants
 }
 
-// lookBack searches the group's history for a part whose sending had no clear outcome. Its sender may have been linked since, and have
-// sent it as the account that he had before.
+// lookBack searches the group's history for a part whose sending had no clear outcome. Its sender may have been linked or unlinked since,
+// and have sent it as another account.
 func (c *cloud) lookBack(ctx context.Context, g *mapping.Group, u mapping.User, r bridgedb.Relay) (sent sentPart, found bool, err error) {
 	then, err := c.b.maps.UsersByKey(ctx, []mapping.UserKey{r.User})
 	if err != nil {
@@ -40,7 +40,7 @@ func (c *cloud) lookBack(ctx context.Context, g *mapping.Group, u mapping.User, 
 			return sent, false, err
 		}
 		for _, m := range page.Messages {
-			ours := m.From_Account == u.UserID || m.From_Account == then[r.User].UserID
+			ours := m.From_Account == u.UserID || m.From_Account == then[r.User].UserID || m.From_Account == r.SentAs
 			if ours && uint32(m.MsgRandom) == r.Random && m.IsPlaceMsg != tencent.PlaceGone {
 				return sentPart{seq: receipts.MsgSeq(m.MsgSeq), at: m.Time(), wants: wantsBy(m.NeedReadReceipt)}, true, nil
 			}
@@ -60,6 +60,14 @@ func (c *cloud) sent(ctx context.Context, r bridgedb.Relay, u mapping.User, sent
 		g, err := s.group(ctx, r.Group)
 		if err != nil {
 			return err
+		}
+		if r.SentAs != "" && r.SentAs != u.UserID { // it stands there under another name than he has now
+			named, err := s.tencentUsers(ctx, map[string][]receipts.MsgSeq{r.SentAs: nil})
+			if err != nil {
+				return err
+			} else if by, ok := named[r.SentAs]; ok {
+				u = by
+			}
 		}
 		return s.relayed(ctx, g, u, r, sent)
 	})
@@ -94,7 +102,7 @@ func (s *session) relayed(ctx context.Context, g *mapping.Group, u mapping.User,
 	if last {
 		return s.b.own.DropRelay(ctx, r.EventID)
 	}
-	now.Part, now.Random, now.Tried, now.Due, now.Attempts = now.Part+1, 0, false, s.now, 0
+	now.Part, now.Random, now.Tried, now.SentAs, now.Due, now.Attempts = now.Part+1, 0, false, "", s.now, 0
 	return s.b.own.SaveRelay(ctx, now)
 }
 

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -88,7 +89,7 @@ func (c *cloud) carry(ctx context.Context, r bridgedb.Relay) {
 			now.Due = s.now.Add(backoff(now.Attempts, temporary.RetryAfter))
 		}
 		if errors.As(err, &unsent) {
-			now.Tried = false
+			now.Tried, now.SentAs = false, ""
 		}
 		return s.b.own.SaveRelay(ctx, now)
 	})
@@ -154,19 +155,24 @@ func (c *cloud) carryMessage(ctx context.Context, g *mapping.Group, u mapping.Us
 			return c.sent(ctx, r, u, sent)
 		}
 	}
+	// Under the account that it was tried as Tencent knows a repeat, which the history may not show yet.
+	account := u.UserID
+	if r.Tried && r.Random == random {
+		account = cmp.Or(r.SentAs, account)
+	}
 	failed, err := c.ensureAccounts(ctx, []mapping.User{u})
 	if err != nil {
 		return err
 	} else if failed[u.Key] {
 		return errors.New("the sender's account could not be made")
 	}
-	r.Random, r.Tried, r.Due = random, true, c.b.clock().Add(relayLease)
+	r.Random, r.Tried, r.SentAs, r.Due = random, true, account, c.b.clock().Add(relayLease)
 	if current, err := c.begun(ctx, r); err != nil || !current {
 		return err
 	}
 	part := parts[r.Part]
 	msg := tencent.GroupMsg{
-		GroupId: g.GroupID, From_Account: u.UserID, Random: random, CloudCustomData: part.CloudCustomData, NeedReadReceipt: tencent.Flag(hasReceipts(g)),
+		GroupId: g.GroupID, From_Account: account, Random: random, CloudCustomData: part.CloudCustomData, NeedReadReceipt: tencent.Flag(hasReceipts(g)),
 	}
 	for _, e := range part.Body {
 		msg.MsgBody = append(msg.MsgBody, tencent.MsgElem(e))

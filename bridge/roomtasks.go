@@ -89,7 +89,10 @@ func (b *Bridge) trySettle(ctx context.Context, t bridgedb.RoomTask) error {
 		}
 		return b.hs.Leave(ctx, ghost, t.RoomID)
 	case member:
-		// A linked user is in the room himself; his ghost has no business there any more.
+		// A linked user is in the room himself; his ghost has no business there any more, but for what it may have begun to say.
+		if err = b.spoken(ctx, u, t.RoomID); err != nil {
+			return err
+		}
 		return b.hs.Leave(ctx, ghost, t.RoomID)
 	case b.hs.CanActAs(u.MXID):
 		return b.hs.Leave(ctx, u.MXID, t.RoomID)

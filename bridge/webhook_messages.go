@@ -43,15 +43,14 @@ func (s *session) groupMsgSent(ctx context.Context, g *mapping.Group, e *tencent
 	if sent.msgID != "" && mapping.ValidateMsgID(sent.msgID) != nil {
 		sent.msgID = ""
 	}
-	if u.Kind != receipts.KindGhost {
-		if r, found, err := s.b.own.RelayByRandom(ctx, g.Key, uint32(e.Random)); err != nil {
+	// Also of a ghost: he may have been linked when we sent it.
+	if r, found, err := s.b.own.RelayByRandom(ctx, g.Key, uint32(e.Random)); err != nil {
+		return err
+	} else if found {
+		if by, err := s.personOf(ctx, r.User); err != nil {
 			return err
-		} else if found {
-			if by, err := s.personOf(ctx, r.User); err != nil {
-				return err
-			} else if by.Key == u.Key {
-				return s.relayed(ctx, g, u, r, sent)
-			}
+		} else if by.Key == u.Key || r.SentAs == e.From_Account {
+			return s.relayed(ctx, g, u, r, sent)
 		}
 	}
 	return s.newCloudMessage(ctx, g, u, e, sent)

@@ -2,6 +2,8 @@ package bridgedb
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,21 +25,23 @@ type Outgoing struct {
 	SentAt   time.Time
 	Due      time.Time
 	Attempts int
+	// SentAs is the MXID that the sender had when he was linked or unlinked, while this was waiting: it may have been sent in that name.
+	SentAs id.UserID
 }
 
-const outgoingColumns = "txn_id, group_key, user_key, seq, room_id, redacts, content, sent_at, due, attempts"
+const outgoingColumns = "txn_id, group_key, user_key, seq, room_id, redacts, content, sent_at, due, attempts, sent_as"
 
 func scanOutgoing(row dbutil.Scannable) (o Outgoing, err error) {
 	var sentAt, due int64
-	err = row.Scan(&o.TxnID, &o.Group, &o.User, &o.Seq, &o.RoomID, &o.Redacts, &o.Content, &sentAt, &due, &o.Attempts)
+	err = row.Scan(&o.TxnID, &o.Group, &o.User, &o.Seq, &o.RoomID, &o.Redacts, &o.Content, &sentAt, &due, &o.Attempts, &o.SentAs)
 	o.SentAt, o.Due = time.UnixMilli(sentAt), time.UnixMilli(due)
 	return o, err
 }
 
 // PutOutgoing adds o, or does nothing if its transaction id is there.
 func (s *Store) PutOutgoing(ctx context.Context, o Outgoing) error {
-	_, err := s.db.Exec(ctx, "INSERT INTO tim_outbox ("+outgoingColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (txn_id) DO NOTHING",
-		o.TxnID, o.Group, o.User, o.Seq, o.RoomID, o.Redacts, o.Content, o.SentAt.UnixMilli(), o.Due.UnixMilli(), o.Attempts)
+	_, err := s.db.Exec(ctx, "INSERT INTO tim_outbox ("+outgoingColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (txn_id) DO NOTHING",
+		o.TxnID, o.Group, o.User, o.Seq, o.RoomID, o.Redacts, o.Content, o.SentAt.UnixMilli(), o.Due.UnixMilli(), o.Attempts, o.SentAs)
 	if err != nil {
 		return fmt.Errorf("failed to insert outgoing message: %w", err)
 	}
@@ -98,4 +102,25 @@ func (s *Store) MoveOutgoing(ctx context.Context, group receipts.GroupKey, room 
 		return fmt.Errorf("failed to move outgoing messages: %w", err)
 	}
 	return nil
+}
+
+// NameOutgoing keeps the MXID that a sender has had until now with his waiting messages: each may have been sent in that name, and under
+// another the homeserver would not know the repeat. The first such name stays.
+func (s *Store) NameOutgoing(ctx context.Context, user receipts.UserKey, mxid id.UserID) error {
+	_, err := s.db.Exec(ctx, "UPDATE tim_outbox SET sent_as=$2 WHERE user_key=$1 AND redacts='' AND sent_as=''", user, mxid)
+	if err != nil {
+		return fmt.Errorf("failed to keep the name of outgoing messages: %w", err)
+	}
+	return nil
+}
+
+// OutgoingName returns the name kept with a waiting message; "" if there is none, or no such message.
+func (s *Store) OutgoingName(ctx context.Context, txnID string) (mxid id.UserID, err error) {
+	err = s.db.QueryRow(ctx, "SELECT sent_as FROM tim_outbox WHERE txn_id=$1", txnID).Scan(&mxid)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	} else if err != nil {
+		return "", fmt.Errorf("failed to find the name of an outgoing message: %w", err)
+	}
+	return mxid, nil
 }

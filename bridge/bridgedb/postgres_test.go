@@ -15,7 +15,7 @@ func TestPostgreSQL(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"Values": TestValues, "Outbox": TestOutboxKeepsEachSendersOrder, "RoomTasks": TestRoomTaskAskedForAgainIsNotDropped, "Feed": TestFeed,
 		"Relays": TestRelaysKeepEachSendersOrder, "RelayByRandom": TestRelayByRandom, "Joins": TestJoins, "LargeGroup": TestJoinsOfALargeGroup,
-		"Pauses": TestPauses, "Private": TestPrivate, "Guesses": TestGuesses, "EarlyRedactions": TestEarlyRedactions, "Waiting": TestHasOutgoing,
+		"Pauses": TestPauses, "Private": TestPrivate, "Guesses": TestGuesses, "EarlyRedactions": TestEarlyRedactions, "Waiting": TestHasOutgoing, "OutgoingName": TestOutgoingName,
 	} {
 		t.Run(name, test)
 	}

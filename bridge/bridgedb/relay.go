@@ -42,21 +42,23 @@ type Relay struct {
 	At, Due time.Time
 	// Attempts is how often it has failed in a row.
 	Attempts int
+	// SentAs is the account as which this part was tried. Its sender may have been linked or unlinked since.
+	SentAs string
 }
 
-const relayColumns = "event_id, group_key, user_key, pos, kind, target, type, content, parts, part, random, tried, at, due, attempts"
+const relayColumns = "event_id, group_key, user_key, pos, kind, target, type, content, parts, part, random, tried, at, due, attempts, sent_as"
 
 func scanRelay(row dbutil.Scannable) (r Relay, err error) {
 	var at, due int64
-	err = row.Scan(&r.EventID, &r.Group, &r.User, &r.Pos, &r.Kind, &r.Target, &r.Type, &r.Content, &r.Parts, &r.Part, &r.Random, &r.Tried, &at, &due, &r.Attempts)
+	err = row.Scan(&r.EventID, &r.Group, &r.User, &r.Pos, &r.Kind, &r.Target, &r.Type, &r.Content, &r.Parts, &r.Part, &r.Random, &r.Tried, &at, &due, &r.Attempts, &r.SentAs)
 	r.At, r.Due = time.UnixMilli(at), time.UnixMilli(due)
 	return r, err
 }
 
 // PutRelay adds r, or does nothing if the event is there.
 func (s *Store) PutRelay(ctx context.Context, r Relay) error {
-	return s.updateRelay(ctx, "INSERT INTO tim_relay ("+relayColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (event_id) DO NOTHING",
-		r.EventID, r.Group, r.User, r.Pos, r.Kind, r.Target, r.Type, r.Content, r.Parts, r.Part, r.Random, r.Tried, r.At.UnixMilli(), r.Due.UnixMilli(), r.Attempts)
+	return s.updateRelay(ctx, "INSERT INTO tim_relay ("+relayColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (event_id) DO NOTHING",
+		r.EventID, r.Group, r.User, r.Pos, r.Kind, r.Target, r.Type, r.Content, r.Parts, r.Part, r.Random, r.Tried, r.At.UnixMilli(), r.Due.UnixMilli(), r.Attempts, r.SentAs)
 }
 
 // nextOfSender picks the oldest of each sender in each group: what he says keeps its order.
@@ -103,8 +105,8 @@ func (s *Store) relay(ctx context.Context, where string, args ...any) (Relay, bo
 // SaveRelay writes what changes of r while it is under way: its parts and which is next, and when it is tried again. One that has been
 // dropped stays so.
 func (s *Store) SaveRelay(ctx context.Context, r Relay) error {
-	return s.updateRelay(ctx, "UPDATE tim_relay SET parts=$2, part=$3, random=$4, tried=$5, due=$6, attempts=$7 WHERE event_id=$1",
-		r.EventID, r.Parts, r.Part, r.Random, r.Tried, r.Due.UnixMilli(), r.Attempts)
+	return s.updateRelay(ctx, "UPDATE tim_relay SET parts=$2, part=$3, random=$4, tried=$5, due=$6, attempts=$7, sent_as=$8 WHERE event_id=$1",
+		r.EventID, r.Parts, r.Part, r.Random, r.Tried, r.Due.UnixMilli(), r.Attempts, r.SentAs)
 }
 
 // DropRelay removes what Tencent has, or will never have.

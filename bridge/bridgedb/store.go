@@ -44,6 +44,7 @@ const (
 	KeyBackend     = "backend"      // up to which cursor the app's backend has been told
 	KeyCaughtUp    = "caught_up_"   // and a group's key: up to which seq its history has been looked through
 	KeyProfile     = "profile_"     // and a ghost's key: the profile at Tencent that it was last given, as JSON
+	KeyShown       = "shown_"       // and a group's key: what the room that it had last shows of its readers, as JSON
 	KeyWebhook     = "webhook"      // when the last webhook of a linked group came, in ms; behind by a minute at most
 	KeyTried       = "tried"        // when it was last tried whether the database can be written, in ms
 	KeyCommit      = "commit"       // the mark of the last commit, on PostgreSQL
@@ -70,6 +71,14 @@ func (s *Store) SetValue(ctx context.Context, key, value string) error {
 	_, err := s.db.Exec(ctx, "INSERT INTO tim_state (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value=excluded.value", key, value)
 	if err != nil {
 		return fmt.Errorf("failed to write state %s: %w", key, err)
+	}
+	return nil
+}
+
+// DropValue forgets the value kept under key.
+func (s *Store) DropValue(ctx context.Context, key string) error {
+	if _, err := s.db.Exec(ctx, "DELETE FROM tim_state WHERE key=$1", key); err != nil {
+		return fmt.Errorf("failed to delete state %s: %w", key, err)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
+	"maunium.net/go/mautrix/id"
 
 	"github.com/timbridge/timbridge/bridge/bridgedb"
 	"github.com/timbridge/timbridge/bridge/config"
@@ -128,4 +129,26 @@ func TestFeed(t *testing.T) {
 	dropped, err = s.DropFeed(ctx, start())
 	require.NoError(t, err)
 	require.Zero(t, dropped)
+}
+
+// TestOutgoingName: the name that a sender had stays with what was waiting then, and the first of several, as it may have gone out so.
+func TestOutgoingName(t *testing.T) {
+	ctx, s := open(t)
+	put := func(txnID string, user int64, redacts id.EventID) {
+		require.NoError(t, s.PutOutgoing(ctx, bridgedb.Outgoing{TxnID: txnID, Group: 1, User: receipts.UserKey(user), Seq: 1, RoomID: "!room", Redacts: redacts, Content: "{}"}))
+	}
+	name := func(txnID string) id.UserID {
+		name, err := s.OutgoingName(ctx, txnID)
+		require.NoError(t, err)
+		return name
+	}
+	put("waiting", 7, "")
+	put("another's", 8, "")
+	put("redaction", 7, "$event")
+	require.NoError(t, s.NameOutgoing(ctx, 7, "@ghost:a.test"))
+	put("later", 7, "")
+	require.NoError(t, s.NameOutgoing(ctx, 7, "@ann:a.test"))
+	for txnID, want := range map[string]id.UserID{"waiting": "@ghost:a.test", "later": "@ann:a.test", "another's": "", "redaction": "", "unknown": ""} {
+		require.Equal(t, want, name(txnID), txnID)
+	}
 }

@@ -26,10 +26,12 @@ func scanRoomTask(row dbutil.Scannable) (t RoomTask, err error) {
 	return t, err
 }
 
-// PutRoomTask asks for a look at the user's place in the room, at t.Due at the latest.
+// PutRoomTask asks for a look at the user's place in the room, at t.Due at the latest. Where one is asked for already the new due time
+// is another in any case, if only by a millisecond: by it is seen that a look under way began before this asking.
 func (s *Store) PutRoomTask(ctx context.Context, t RoomTask) error {
 	_, err := s.db.Exec(ctx, `INSERT INTO tim_room_task (room_id, user_key, due, attempts) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (room_id, user_key) DO UPDATE SET due=excluded.due, attempts=excluded.attempts`, t.RoomID, t.User, t.Due.UnixMilli(), t.Attempts)
+		ON CONFLICT (room_id, user_key) DO UPDATE SET attempts=excluded.attempts,
+		due=CASE WHEN tim_room_task.due >= excluded.due THEN excluded.due+1 ELSE excluded.due END`, t.RoomID, t.User, t.Due.UnixMilli(), t.Attempts)
 	if err != nil {
 		return fmt.Errorf("failed to write room task: %w", err)
 	}

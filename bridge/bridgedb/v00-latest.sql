@@ -1,4 +1,4 @@
--- v0 -> v1: Latest revision
+-- v0 -> v2: Latest revision
 
 CREATE TABLE tim_state (
 	-- only: postgres for next 2 lines
@@ -20,7 +20,8 @@ CREATE TABLE tim_outbox (
 	content   TEXT   NOT NULL,
 	sent_at   BIGINT NOT NULL, -- ms
 	due       BIGINT NOT NULL, -- ms
-	attempts  BIGINT NOT NULL
+	attempts  BIGINT NOT NULL,
+	sent_as   TEXT   NOT NULL DEFAULT '' -- the MXID that it may have been sent as before its sender got another; '' = he has not
 );
 CREATE INDEX tim_outbox_due_idx ON tim_outbox (due);
 CREATE INDEX tim_outbox_message_idx ON tim_outbox (group_key, seq);
@@ -70,7 +71,8 @@ CREATE TABLE tim_relay (
 	tried     BOOLEAN NOT NULL, -- Tencent may have it: look before it is sent again
 	at        BIGINT  NOT NULL, -- ms
 	due       BIGINT  NOT NULL, -- ms
-	attempts  BIGINT  NOT NULL
+	attempts  BIGINT  NOT NULL,
+	sent_as   TEXT    NOT NULL DEFAULT '' -- the account as which this part was tried
 );
 CREATE INDEX tim_relay_due_idx ON tim_relay (due);
 CREATE INDEX tim_relay_sender_idx ON tim_relay (group_key, user_key, pos);

@@ -32,7 +32,7 @@
 //
 // # Known defects
 //
-// What is known and open is counted apart ("known" in the table): see knownOfLinking, checkAtMostOnce and checkCloudCounts.
+// What is known and open is counted apart ("known" in the table): see checkAtMostOnce.
 //
 // `make chaos` runs it with SEEDS and KILLS and prints a table; KIND=synapse and KIND=dendrite choose the real homeservers. A short run on
 // the fake ones is part of `make test`.
