@@ -181,7 +181,7 @@ func (h *cloudHouse) quietBut(group string) {
 // probeNow makes it time to try a paused group again.
 func (h *cloudHouse) probeNow(group string) {
 	h.stopAndChange(func() {
-		_, err := h.db.Exec(h.ctx, "UPDATE tim_pause SET until=1")
+		_, err := h.db.Exec(h.ctx, "UPDATE tim_pause SET until=since")
 		require.NoError(h.t, err)
 	})
 }
