@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -55,44 +56,48 @@ func (b *Bridge) watchAwaited() {
 		b.log.Error().Err(err).Msg("Failed to list messages that have not come back from the homeserver")
 	}
 	for sleep(b.ctx, parkedPoll) {
-		now := b.clock()
-		var due []id.EventID
-		b.mu.Lock()
-		for event, a := range b.awaiting {
-			if !a.ask.After(now) {
-				due = append(due, event)
-			}
-		}
-		b.mu.Unlock()
-		if len(due) == 0 {
-			continue
-		}
-		slices.Sort(due)
-		places, err := b.maps.Places(b.ctx, due)
-		if err != nil {
-			if b.ctx.Err() == nil {
-				b.log.Error().Err(err).Msg("Failed to find the places of events")
-			}
-			continue
-		}
-		for _, event := range due {
-			b.mu.Lock()
-			a := b.awaiting[event]
-			b.mu.Unlock()
-			done := places[event].Pos > 0
-			a.ask = now.Add(min(max(now.Sub(a.since)/2, b.cfg.Bridge.EventWait), parkedAsk))
-			if !done {
-				if done, err = b.fetchPlace(b.ctx, a.room, event); err != nil && b.ctx.Err() == nil {
-					b.log.Warn().Err(err).Stringer("event_id", event).Stringer("room_id", a.room).Msg("Failed to find the place of an event that has not come back")
-				}
-			}
-			b.mu.Lock()
-			if b.awaiting[event] = a; done {
-				delete(b.awaiting, event)
-			}
-			b.mu.Unlock()
+		if err := b.askForAwaited(b.ctx, b.clock()); err != nil && b.ctx.Err() == nil {
+			b.log.Error().Err(err).Msg("Failed to find the places of events")
 		}
 	}
+}
+
+// askForAwaited asks for the events whose time it is, and forgets those that have their place.
+func (b *Bridge) askForAwaited(ctx context.Context, now time.Time) error {
+	due := b.awaitedUntil(now)
+	events := slices.Sorted(maps.Keys(due))
+	places, err := b.maps.Places(ctx, events)
+	if err != nil {
+		return err
+	}
+	for _, event := range events {
+		a := due[event]
+		done := places[event].Pos > 0
+		if !done {
+			if done, err = b.fetchPlace(ctx, a.room, event); err != nil && ctx.Err() == nil {
+				b.log.Warn().Err(err).Stringer("event_id", event).Stringer("room_id", a.room).Msg("Failed to find the place of an event that has not come back")
+			}
+		}
+		a.ask = now.Add(min(max(now.Sub(a.since)/2, b.cfg.Bridge.EventWait), parkedAsk))
+		b.mu.Lock()
+		if b.awaiting[event] = a; done {
+			delete(b.awaiting, event)
+		}
+		b.mu.Unlock()
+	}
+	return nil
+}
+
+func (b *Bridge) awaitedUntil(now time.Time) map[id.EventID]awaited {
+	due := make(map[id.EventID]awaited)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for event, a := range b.awaiting {
+		if !a.ask.After(now) {
+			due[event] = a
+		}
+	}
+	return due
 }
 
 // fetchPlace asks the homeserver where an event stands that it has not handed over. It is done when there is nothing more to ask.
