@@ -142,25 +142,51 @@ func messageTxnID(group mapping.GroupKey, seq receipts.MsgSeq, sender mapping.Us
 	return fmt.Sprintf("tim_%d_%d_%d", group, seq, sender)
 }
 
+// outboxLook is how many waiting messages are looked at for each that may be sent at a time: many may be for the same room.
+const outboxLook = 16
+
 func (b *Bridge) outboxReconciler() *reconciler[bridgedb.Outgoing] {
 	return &reconciler[bridgedb.Outgoing]{
 		name:  "outgoing messages",
 		limit: b.cfg.Matrix.Concurrency,
 		due: func(ctx context.Context, limit int) ([]bridgedb.Outgoing, error) {
-			return b.own.DueOutgoing(ctx, b.clock(), limit)
+			list, err := b.own.DueOutgoing(ctx, b.clock(), outboxLook*limit)
+			return oldestOfEach(list), err
 		},
-		next: b.own.NextOutgoing,
-		key: func(o bridgedb.Outgoing) string {
-			if o.Redacts != "" {
-				return o.TxnID
-			}
-			return fmt.Sprint(o.Group, " ", o.User)
-		},
+		next:  b.own.NextOutgoing,
+		key:   outgoingKey,
 		ready: b.writable,
 		do:    b.sendOutgoing,
 		clock: b.clock,
 		wake:  make(chan struct{}, 1),
 	}
+}
+
+// outgoingKey has a room get one message after the other, so that they stand in it as they were sent. Sent side by side they have no
+// order: a homeserver's clients and application services may see them differently (Dendrite 0.15.2 does so).
+func outgoingKey(o bridgedb.Outgoing) string {
+	if o.Redacts != "" {
+		return o.TxnID
+	}
+	return o.RoomID.String()
+}
+
+// oldestOfEach keeps of what has the same key the message with the lowest seq, at the place of the first.
+func oldestOfEach(list []bridgedb.Outgoing) []bridgedb.Outgoing {
+	at := make(map[string]int, len(list))
+	oldest := list[:0]
+	for _, o := range list {
+		key := outgoingKey(o)
+		i, ok := at[key]
+		switch {
+		case !ok:
+			at[key] = len(oldest)
+			oldest = append(oldest, o)
+		case o.Seq < oldest[i].Seq:
+			oldest[i] = o
+		}
+	}
+	return oldest
 }
 
 // sendOutgoing hands one message or redaction to the homeserver. Its place comes with its return in a transaction; should it not
@@ -191,7 +217,7 @@ func (b *Bridge) sendOutgoing(ctx context.Context, o bridgedb.Outgoing) {
 			}
 			s.after = append(s.after, func() { b.await(o.RoomID, eventID) })
 		}
-		s.work = true // the sender's next one may go
+		s.work = true // the next one may go
 		return b.own.DropOutgoing(ctx, o.TxnID)
 	})
 	switch {

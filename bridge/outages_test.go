@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -88,6 +89,33 @@ func TestMessagesSentWhileTheHomeserverIsDownArriveOnce(t *testing.T) {
 		}
 		require.Equal(t, []string{"one", "two", "three"}, texts)
 	})
+}
+
+// Messages of different people stand in the room as they were sent: side by side they would have no order that everybody agrees on.
+func TestMessagesOfManySendersKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, matrixtest.Options{})
+	people := []string{"alice", "bob", "carol", "dave", "erin"}
+	room := h.room("team", h.hs.User("ann"), people...)
+	h.settled()
+	answer := make(chan struct{})
+	h.hs.FailRequests(func(_, _ string, _ id.UserID) bool { <-answer; return false }, 1, 500, "", 0)
+	var texts []string
+	for i := range 40 {
+		text := fmt.Sprint("message ", i)
+		_, err := h.client(people[i%len(people)]).SendText(h.ctx, "team", text)
+		require.NoError(t, err)
+		texts = append(texts, text)
+	}
+	close(answer)
+	h.settled()
+	var shown []string
+	for _, ev := range h.hs.Timeline(room) {
+		if ev.Type == "m.room.message" {
+			shown = append(shown, body(ev))
+		}
+	}
+	require.Equal(t, texts, shown)
 }
 
 func TestRepeatedTransactionsChangeNothing(t *testing.T) {
