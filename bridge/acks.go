@@ -92,8 +92,8 @@ func (s *session) claimAck(ctx context.Context, d ack) (a ack, ok bool, err erro
 	}
 	s.save(row)
 	row.AckDue = time.Time{}
-	if !inCloud(g) || !hasReceipts(g) || !g.ToTencent || s.b.private[u.Key] {
-		return a, false, nil // what changes that looks again
+	if !inCloud(g) || !hasReceipts(g) || !g.ToTencent || s.b.private[u.Key] || u.AliasOf != 0 {
+		return a, false, nil // what changes that looks again. What somebody read before he was linked is told under the name that he has now.
 	}
 	pending, undecided, err := s.openAcks(ctx, u, row, membership)
 	if err != nil {
@@ -231,7 +231,6 @@ func (s *session) acknowledged(ctx context.Context, a ack, out *outcome) (attemp
 	if news := row.AckDue; !news.IsZero() && news.Sub(s.now) > ackLease/2 {
 		row.AckDue = time.Time{} // that was the lease; what is earlier are news that came meanwhile
 	}
-	var temporary *tencent.TemporaryError
 	switch err := out.failed; {
 	case err == nil:
 		row.AckAttempts = 0
@@ -247,11 +246,9 @@ func (s *session) acknowledged(ctx context.Context, a ack, out *outcome) (attemp
 		row.AckDue = time.Time{}
 		return row.AckAttempts, s.notInTencentGroup(ctx, g, u, row.AckAttempts)
 	default:
-		row.AckAttempts++
-		row.AckDue = s.now.Add(backoff(row.AckAttempts, 0))
-		if errors.As(err, &temporary) {
-			row.AckDue = s.now.Add(backoff(row.AckAttempts, temporary.RetryAfter))
-		}
+		var wait time.Duration
+		row.AckAttempts, wait = s.b.again(row.AckAttempts, err)
+		row.AckDue = s.now.Add(wait)
 	}
 	s.acksDue = s.acksDue || !row.AckDue.IsZero()
 	attempt = row.AckAttempts

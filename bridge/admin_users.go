@@ -176,6 +176,9 @@ func (s *session) unlinkUser(ctx context.Context, userID string) error {
 		s.save(row)
 		s.save(other)
 		s.due(row)
+		if !other.Tencent.ContainsAll(other.Read) {
+			s.ackDue(other) // what he read before they were one may not have been told in this name yet
+		}
 		if g.RoomID == "" || !membership.IsMember() {
 			continue
 		}

@@ -34,32 +34,35 @@ type Bridge struct {
 	cfg          *config.Config
 	log          zerolog.Logger
 	clock        func() time.Time
+	watch        *clockWatch       // of clock
 	transport    http.RoundTripper // to the homeserver and Tencent; nil: the adapters' own
 	policy       receipts.Policy
 	stampSenders config.Senders
 	linkers      config.Senders // who may link rooms, see mayLink
 	sender       id.UserID      // sender_localpart of the registration
 
-	db       *dbutil.Database
-	maps     *mappingdb.Store
-	reads    *receiptsdb.Store
-	own      *bridgedb.Store
-	states   *sqlstatestore.SQLStateStore
-	hs       *matrix.AppService
-	api      *v2tim.Server
-	hub      *hub
-	backend  *v2tim.Backend // nil: nobody is told
-	mapped   *broadcast     // a message got its place, or somebody became a member
-	called   *broadcast     // there are callbacks
-	commits  *committer
-	cursor   int64
-	unseen   map[reader]unseen
-	private  map[mapping.UserKey]bool // their receipts do not cross
-	strange  *strangers               // the committer's goroutine owns it
-	stats    stats
-	damages  damageLog
-	cloud    *cloud // nil in standalone
-	commands commands
+	db      *dbutil.Database
+	maps    *mappingdb.Store
+	reads   *receiptsdb.Store
+	own     *bridgedb.Store
+	states  *sqlstatestore.SQLStateStore
+	hs      *matrix.AppService
+	api     *v2tim.Server
+	hub     *hub
+	backend *v2tim.Backend // nil: nobody is told
+	mapped  *broadcast     // a message got its place, or somebody became a member
+	called  *broadcast     // there are callbacks
+	commits *committer
+	cursor  int64
+	unseen  map[reader]unseen
+	private map[mapping.UserKey]bool // their receipts do not cross
+	strange *strangers               // the committer's goroutine owns it
+	stats   stats
+	damages damageLog
+	cloud   *cloud // nil in standalone
+	// homeserver and tencent are the two sides as far as they are there.
+	homeserver, tencent *side
+	commands            commands
 
 	markers *reconciler[marker]
 	outbox  *reconciler[bridgedb.Outgoing]
@@ -74,6 +77,7 @@ type Bridge struct {
 	running map[string]bool // background work by name, one of each at a time; true: to be done once more
 	// awaiting is what we have sent and what has not come back; the database has it too, for the next start.
 	awaiting map[id.EventID]awaited
+	inOrder  map[id.RoomID]inOrder
 }
 
 // stats counts what an operator wants to know of. The numbers start at zero with the process.
@@ -107,11 +111,15 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger, opts ...Op
 		states: sqlstatestore.NewSQLStateStore(db, nil, false),
 		mapped: newBroadcast(), called: newBroadcast(), running: make(map[string]bool), unseen: make(map[reader]unseen),
 		awaiting: make(map[id.EventID]awaited),
+		inOrder:  make(map[id.RoomID]inOrder),
 		private:  make(map[mapping.UserKey]bool), strange: newStrangers(),
 	}
+	b.homeserver, b.tencent = newSide(log, "homeserver", b.wakeReconcilers), newSide(log, "Tencent", b.wakeReconcilers)
 	for _, opt := range opts {
 		opt(b)
 	}
+	b.watch = watched(b.clock)
+	b.clock = b.watch.now
 	if cfg.Matrix.Policy == config.PolicyContiguous {
 		b.policy = receipts.PolicyContiguous
 	}
@@ -128,7 +136,7 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger, opts ...Op
 		Registration: registration, HomeserverURL: cfg.Homeserver.Address, Domain: cfg.Homeserver.Domain,
 		BotLocalpart: cfg.AppService.Bot.Username, GhostPrefix: cfg.AppService.GhostPrefix(), DoublePuppet: puppets, DoublePuppetURL: cfg.DoublePuppet.Servers,
 		Concurrency: cfg.Matrix.Concurrency, RequestTimeout: cfg.Homeserver.RequestTimeout, SyncInterval: cfg.Matrix.SyncInterval,
-		Transport: b.transport,
+		Transport: b.transport, Outcome: b.homeserver.outcome,
 	}, b.states, b, log)
 	if err != nil {
 		return nil, fmt.Errorf("failed to set up Matrix side: %w", err)
@@ -157,6 +165,7 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger, opts ...Op
 		}
 	}
 	b.markers, b.outbox, b.rooms = b.markerReconciler(), b.outboxReconciler(), b.roomReconciler()
+	b.markers.side, b.outbox.side, b.rooms.side = b.homeserver, b.homeserver, b.homeserver
 	b.commits = newCommitter(b)
 	return b, nil
 }
@@ -188,7 +197,7 @@ func (b *Bridge) Start(ctx context.Context) error {
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
-	if err := b.reads.Release(ctx, b.clock()); err != nil {
+	if err := b.release(ctx); err != nil {
 		return err
 	}
 	if b.cloud != nil {
@@ -204,6 +213,7 @@ func (b *Bridge) Start(ctx context.Context) error {
 	b.tasks.Go(b.watchParked)
 	b.tasks.Go(b.watchAwaited)
 	b.tasks.Go(b.sweep)
+	b.tasks.Go(b.watchClock)
 	b.tasks.Go(b.enter)
 	b.tasks.Go(b.learnImported)
 	if b.backend != nil {

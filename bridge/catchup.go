@@ -217,7 +217,8 @@ func (s *session) tencentMembers(ctx context.Context, g *mapping.Group, accounts
 	}
 	for _, j := range joins {
 		u := s.users[j.User]
-		known[u.UserID] = j.Joined
+		// Who has been linked has no place there.
+		known[u.UserID] = j.Joined && (u.AliasOf == 0 || !j.Wanted)
 		if all && j.Joined && j.Wanted && !present[u.UserID] { // he is brought in again
 			j.Joined, j.Due, j.Attempts = false, s.now, 0
 			s.work = true

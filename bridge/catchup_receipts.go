@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"github.com/timbridge/timbridge/bridge/tencent"
 	"github.com/timbridge/timbridge/mapping"
 	"github.com/timbridge/timbridge/receipts"
+	"github.com/timbridge/timbridge/receipts/receiptsdb"
 )
 
 // This file is the part of the catch-up that is about receipts: Tencent's counts are compared with what we know that it has.
@@ -40,6 +42,10 @@ func (c *cloud) catchUpReceipts(ctx context.Context, g *mapping.Group) error {
 		if err != nil {
 			return err
 		}
+		persons, err := c.personsOf(ctx, rows)
+		if err != nil {
+			return err
+		}
 		for _, m := range list {
 			seq := receipts.MsgSeq(m.MsgSeq)
 			sender, asked := senders[seq]
@@ -48,7 +54,7 @@ func (c *cloud) catchUpReceipts(ctx context.Context, g *mapping.Group) error {
 			}
 			count := counts{theirs: int(m.ReadNum)}
 			for _, row := range rows {
-				if row.User != sender && row.Tencent.Contains(seq) {
+				if persons[row.User] != sender && row.Tencent.Contains(seq) {
 					count.ours++
 				}
 			}
@@ -66,6 +72,24 @@ func (c *cloud) catchUpReceipts(ctx context.Context, g *mapping.Group) error {
 	}
 	c.seen(g.Key, now)
 	return nil
+}
+
+// personsOf tells whose rows they are. What somebody's account wrote before he was linked is still its own in its row: it is the sender's,
+// and counts for nobody else who has read it.
+func (c *cloud) personsOf(ctx context.Context, rows []receiptsdb.Row) (map[mapping.UserKey]mapping.UserKey, error) {
+	keys := make([]mapping.UserKey, len(rows))
+	for i, row := range rows {
+		keys[i] = row.User
+	}
+	users, err := c.b.maps.UsersByKey(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	persons := make(map[mapping.UserKey]mapping.UserKey, len(rows))
+	for _, key := range keys {
+		persons[key] = cmp.Or(users[key].AliasOf, key)
+	}
+	return persons, nil
 }
 
 // seen returns what the catch-up before could not bring together, and keeps what this one could not, if it is given.

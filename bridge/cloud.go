@@ -47,7 +47,7 @@ func newCloud(b *Bridge) (*cloud, error) {
 	c.client, err = tencent.New(tencent.Config{
 		SDKAppID: t.SDKAppID, SecretKey: string(t.SecretKey), Identifier: t.Admin(), Region: t.Region, BaseURL: t.BaseURL,
 		Timeout: t.RequestTimeout, CallsPerSecond: t.CallsPerSecond, AccountCallsPerSecond: t.AccountCallsPerSecond, Concurrency: t.Concurrency,
-		Transport: b.transport,
+		Transport: b.transport, Outcome: b.tencent.outcome,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("failed to set up Tencent side: %w", err)
@@ -69,6 +69,7 @@ func newCloud(b *Bridge) (*cloud, error) {
 		c.avatars = avatars.New(b.cfg.Relay.Avatars == config.AvatarsAny)
 	}
 	c.acks, c.relays, c.joins = c.ackReconciler(), c.relayReconciler(), c.joinReconciler()
+	c.acks.side, c.relays.side, c.joins.side = b.tencent, b.tencent, b.tencent
 	return c, nil
 }
 
@@ -83,14 +84,8 @@ func prefixes(texts []string) ([]netip.Prefix, error) {
 	return list, nil
 }
 
-// prepare reads what is kept in memory and takes up what the process before us had under way. It is called once, at start.
+// prepare reads what is kept in memory. It is called once, at start.
 func (c *cloud) prepare(ctx context.Context) error {
-	if err := c.b.own.ReleaseRelays(ctx, c.b.clock()); err != nil {
-		return err
-	}
-	if err := c.b.own.ReleaseJoins(ctx, 0, c.b.clock()); err != nil {
-		return err
-	}
 	return c.b.eachMapped(ctx, func(g mapping.Group) error {
 		c.linked.note(g)
 		return nil

@@ -238,6 +238,23 @@ func (c *cloud) cloudGroup(ctx context.Context, groupID string) (info tencent.Gr
 	return info, members, err
 }
 
+// groupInfo asks Tencent about one group.
+func (c *cloud) groupInfo(ctx context.Context, groupID string) (tencent.GroupInfo, error) {
+	infos, err := c.client.GetGroupInfo(ctx, []string{groupID})
+	if err != nil {
+		return tencent.GroupInfo{}, err
+	}
+	for _, info := range infos {
+		if info.GroupId == groupID {
+			if info.ErrorCode != 0 {
+				return info, &tencent.APIError{Command: "get_group_info", Code: receipts.Code(info.ErrorCode)}
+			}
+			return info, nil
+		}
+	}
+	return tencent.GroupInfo{}, errors.New("failed to read group: Tencent did not answer about it")
+}
+
 // maxMembers bounds how many members of a group are looked at. Tencent's largest groups that are no communities have 6,000.
 const maxMembers = 10_000
 

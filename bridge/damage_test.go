@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,15 +99,18 @@ func TestDamagedRowStopsItselfOnly(t *testing.T) {
 			h.settled()
 
 			// Mended, the receipt that was taken meanwhile counts, once it is tried again.
-			parked, err := h.b.reads.ParkedOlder(h.ctx, time.Now().Add(time.Hour), 10)
-			require.NoError(t, err)
+			kept := func() []receiptsdb.Parked {
+				list, err := h.b.reads.ParkedOlder(h.ctx, time.Now().Add(time.Hour), 10)
+				require.NoError(t, err)
+				// /sync may have said her first one again.
+				return slices.DeleteFunc(list, func(p receiptsdb.Parked) bool { return p.EventID != event.String() })
+			}
+			parked := kept()
 			require.Len(t, parked, 1)
 			where := place{parked[0].RoomID, parked[0].EventID}
 			_, err = h.b.placeParked(h.ctx, where, parked)
 			require.NoError(t, err)
-			still, err := h.b.reads.ParkedOlder(h.ctx, time.Now().Add(time.Hour), 10)
-			require.NoError(t, err)
-			require.Equal(t, parked, still, "it keeps its age")
+			require.Equal(t, parked, kept(), "it keeps its age")
 			h.mend(annKey, bobKey)
 			_, err = h.b.placeParked(h.ctx, where, parked)
 			require.NoError(t, err)
@@ -114,9 +118,7 @@ func TestDamagedRowStopsItselfOnly(t *testing.T) {
 			h.waitCounts(alice, first.MsgID, 2, 2) // she says "up to"; ben has said so too
 			require.NoError(t, h.client("bob").SendMessageReadReceipts(h.ctx, second.MsgID))
 			h.waitCounts(alice, second.MsgID, 4, 0)
-			left, err := h.b.reads.ParkedOlder(h.ctx, time.Now().Add(time.Hour), 10)
-			require.NoError(t, err)
-			require.Empty(t, left)
+			require.Empty(t, kept())
 		})
 	}
 }

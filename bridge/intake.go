@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"iter"
 	"strings"
 	"time"
 
@@ -23,7 +24,14 @@ func (b *Bridge) HandleTransaction(ctx context.Context, events []matrix.Event, r
 	ctx, cancel := context.WithTimeout(ctx, intakeTimeout)
 	defer cancel()
 	events, rs = soundEvents(ctx, events), soundReceipts(ctx, rs)
+	list, err := b.lookUps(ctx, events)
+	if err != nil {
+		return err
+	}
 	return b.commits.do(ctx, func(ctx context.Context, s *session) error {
+		if err := s.missing(ctx, list); err != nil {
+			return err
+		}
 		if err := s.events(ctx, events); err != nil {
 			return err
 		}
@@ -33,17 +41,27 @@ func (b *Bridge) HandleTransaction(ctx context.Context, events []matrix.Event, r
 
 // events takes events of any rooms, in the order of the homeserver.
 func (s *session) events(ctx context.Context, events []matrix.Event) error {
-	for start := 0; start < len(events); {
-		end := start + 1
-		for end < len(events) && events[end].RoomID == events[start].RoomID {
-			end++
-		}
-		if err := s.roomEvents(ctx, events[start:end]); err != nil {
+	for run := range roomRuns(events) {
+		if err := s.roomEvents(ctx, run); err != nil {
 			return err
 		}
-		start = end
 	}
 	return nil
+}
+
+// roomRuns splits events into the longest runs of one room.
+func roomRuns(events []matrix.Event) iter.Seq[[]matrix.Event] {
+	return func(yield func([]matrix.Event) bool) {
+		for start, i := 0, 1; i <= len(events); i++ {
+			if i < len(events) && events[i].RoomID == events[start].RoomID {
+				continue
+			}
+			if !yield(events[start:i]) {
+				return
+			}
+			start = i
+		}
+	}
 }
 
 // HandleSync implements matrix.Intake: what it says and the place where /sync goes on are one commit.

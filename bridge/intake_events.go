@@ -34,7 +34,7 @@ func (s *session) roomEvents(ctx context.Context, events []matrix.Event) error {
 			return err
 		}
 		threads[ev.ID] = thread
-		list[i] = mapping.NewEvent{EventID: ev.ID, Thread: thread, At: s.now, Gap: g.SeqSource != mapping.SeqSourceOwn && s.b.isMessage(&ev)}
+		list[i] = s.newEvent(g, &ev, thread)
 	}
 	places, err := s.b.maps.Append(ctx, room, list)
 	if err != nil {
@@ -75,6 +75,10 @@ func (s *session) roomEvents(ctx context.Context, events []matrix.Event) error {
 	return s.parkedFor(ctx, fresh)
 }
 
+func (s *session) newEvent(g *mapping.Group, ev *matrix.Event, thread string) mapping.NewEvent {
+	return mapping.NewEvent{EventID: ev.ID, Thread: thread, At: s.now, Gap: g.SeqSource != mapping.SeqSourceOwn && s.b.isMessage(ev)}
+}
+
 // threadOf finds the thread that an event belongs to: its own, or that of the message it reacts to or edits.
 func (s *session) threadOf(ctx context.Context, ev *matrix.Event, batch map[id.EventID]string, known map[id.EventID]mapping.Place) (string, error) {
 	if ev.ThreadRoot != "" || ev.RelatesTo == "" {
@@ -101,7 +105,8 @@ func eventIDs(events []matrix.Event) []id.EventID {
 	return ids
 }
 
-// unmappedRoom is for rooms that are no group's: the bot accepts invitations, and its own probe is noted. Nothing else is kept.
+// unmappedRoom is for rooms that are no group's: the bot accepts invitations, and its own probe is noted. Of the rest only
+// what was on its way there when a group was unlinked is kept.
 func (s *session) unmappedRoom(ctx context.Context, events []matrix.Event) error {
 	for _, ev := range events {
 		switch {
@@ -114,6 +119,10 @@ func (s *session) unmappedRoom(ctx context.Context, events []matrix.Event) error
 			s.after = append(s.after, func() { s.b.acceptInvite(room) })
 		case s.b.isCommand(&ev):
 			s.command(&ev)
+		default:
+			if err := s.sentBeforeUnlinking(ctx, &ev); err != nil {
+				return fmt.Errorf("failed to take event %s: %w", ev.ID, err)
+			}
 		}
 	}
 	return nil

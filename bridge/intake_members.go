@@ -35,6 +35,9 @@ func (s *session) memberEvent(ctx context.Context, g *mapping.Group, ev *matrix.
 		return err
 	}
 	u := users[mxid]
+	if u.Kind == receipts.KindLinked && u.MXID != mxid && membership == "join" {
+		return s.roomTask(ctx, g.RoomID, u.Key) // his ghost, which was on its way in when he was linked: it goes again
+	}
 	if s.b.foreignPuppet(u) || u.MXID != mxid {
 		return nil // the latter: the ghost of somebody who has been linked since
 	}

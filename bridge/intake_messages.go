@@ -121,27 +121,11 @@ func refuseSeq(g *mapping.Group, seq receipts.MsgSeq) string {
 // ownSendBack takes a message that we sent ourselves: its row exists and now gets its place. done is false when the stamp is not
 // one that we wrote for this sender (then the event is judged like any other).
 func (s *session) ownSendBack(ctx context.Context, g *mapping.Group, ev *matrix.Event, place mapping.Place, stamp mapping.Stamp, sender mapping.User) (done bool, err error) {
-	found, err := s.messagesOf(ctx, g.Key, stamp.Seq)
-	if err != nil {
+	m, ours, err := s.ownSend(ctx, g, ev, stamp, sender)
+	if err != nil || !ours {
 		return false, err
-	} else if len(found) == 0 || stamp.MsgID != "" && found[0].MsgID != stamp.MsgID {
-		return false, nil
-	}
-	m := found[0]
-	if m.Sender != sender.Key {
-		// Unless he was unlinked while it was on its way: then it is Tencent's all the same, and must not go back there.
-		name, err := s.b.own.OutgoingName(ctx, messageTxnID(g.Key, m.Seq, m.Sender))
-		if err != nil || name != ev.Sender {
-			return false, err
-		}
-	}
-	if m.EventID != "" && m.EventID != ev.ID.String() {
-		// A repeat that the homeserver took for a new message (it forgets transaction ids over a restart): one is enough.
-		zerolog.Ctx(ctx).Warn().Str("group_id", g.GroupID).Stringer("event_id", ev.ID).Msg("Redacting second event of one message")
-		s.work = true
-		return true, s.b.own.PutOutgoing(ctx, bridgedb.Outgoing{
-			TxnID: "redact_" + ev.ID.String(), Group: g.Key, User: sender.Key, RoomID: ev.RoomID, Redacts: ev.ID, SentAt: s.now, Due: s.now,
-		})
+	} else if m.EventID != "" && m.EventID != ev.ID.String() {
+		return true, s.secondEvent(ctx, g, ev, sender)
 	}
 	if err = s.b.maps.PlaceMessage(ctx, g.Key, m.Seq, ev.RoomID, ev.ID, place.Pos); err != nil {
 		return false, err
@@ -157,6 +141,30 @@ func (s *session) ownSendBack(ctx context.Context, g *mapping.Group, ev *matrix.
 	s.work = true // the sender's next one may go
 	m.Pos, m.EventID = place.Pos, ev.ID.String()
 	return true, s.messagesLearnt(ctx, g, []receipts.Message{m.Message}, false)
+}
+
+// ownSend finds the message of a stamp that we wrote for this sender.
+func (s *session) ownSend(ctx context.Context, g *mapping.Group, ev *matrix.Event, stamp mapping.Stamp, sender mapping.User) (m mapping.Message, ours bool, err error) {
+	found, err := s.messagesOf(ctx, g.Key, stamp.Seq)
+	if err != nil || len(found) == 0 || stamp.MsgID != "" && found[0].MsgID != stamp.MsgID {
+		return m, false, err
+	}
+	m = found[0]
+	if m.Sender == sender.Key && sender.Key != 0 {
+		return m, true, nil
+	}
+	// Unless he was unlinked while it was on its way: then it is Tencent's all the same, and must not go back there.
+	name, err := s.b.own.OutgoingName(ctx, messageTxnID(g.Key, m.Seq, m.Sender))
+	return m, err == nil && name == ev.Sender, err
+}
+
+// secondEvent redacts a repeat that the homeserver took for a new message (it forgets transaction ids over a restart): one is enough.
+func (s *session) secondEvent(ctx context.Context, g *mapping.Group, ev *matrix.Event, sender mapping.User) error {
+	zerolog.Ctx(ctx).Warn().Str("group_id", g.GroupID).Stringer("event_id", ev.ID).Msg("Redacting second event of one message")
+	s.work = true
+	return s.b.own.PutOutgoing(ctx, bridgedb.Outgoing{
+		TxnID: "redact_" + ev.ID.String(), Group: g.Key, User: sender.Key, RoomID: ev.RoomID, Redacts: ev.ID, SentAt: s.now, Due: s.now,
+	})
 }
 
 func (s *session) messagesOf(ctx context.Context, group mapping.GroupKey, seq receipts.MsgSeq) ([]mapping.Message, error) {

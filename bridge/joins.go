@@ -31,9 +31,9 @@ func (s *session) inTencentGroup(ctx context.Context, g *mapping.Group, u mappin
 }
 
 // wantJoin has a Matrix user's account brought into the Tencent group, if the configuration wants that and it is of use there: nobody has
-// to be a member to write.
+// to be a member to write. Who has been linked since is there as the Tencent user who he is.
 func (s *session) wantJoin(ctx context.Context, g *mapping.Group, u mapping.User) error {
-	if s.b.cloud == nil || !inCloud(g) || !hasReceipts(g) || u.Kind != receipts.KindAccount || s.b.cfg.Bridge.MatrixMembers == config.MatrixMembersNone {
+	if s.b.cloud == nil || !inCloud(g) || !hasReceipts(g) || u.Kind != receipts.KindAccount || u.AliasOf != 0 || s.b.cfg.Bridge.MatrixMembers == config.MatrixMembersNone {
 		return nil
 	}
 	j, err := s.b.own.JoinOf(ctx, g.Key, u.Key)
@@ -66,7 +66,7 @@ func (s *session) takeOut(ctx context.Context, g *mapping.Group, u mapping.User)
 // notInTencentGroup hears from Tencent that somebody's receipts are not taken: he may have been removed, or his account may be missing.
 // He is brought in again; should that be of no use, it is tried less and less often.
 func (s *session) notInTencentGroup(ctx context.Context, g *mapping.Group, u mapping.User, attempts int) error {
-	if u.Kind != receipts.KindAccount {
+	if u.Kind != receipts.KindAccount || u.AliasOf != 0 { // the latter: linked while that was under way, and so taken out
 		return nil
 	}
 	s.b.cloud.people.forget(u.Key)
@@ -197,6 +197,8 @@ func (c *cloud) trySettleJoins(ctx context.Context, g mapping.Group, list []brid
 	var in, out []mapping.User
 	for _, j := range list {
 		switch u := users[j.User]; {
+		case j.Wanted && u.AliasOf != 0: // joinSettled has him taken out
+			results[j.User] = nil
 		case j.Wanted && !j.Joined:
 			in = append(in, u)
 		case !j.Wanted && j.Joined:
@@ -303,6 +305,11 @@ func (s *session) joinSettled(ctx context.Context, g *mapping.Group, before brid
 	if err != nil {
 		return err
 	}
+	if u, err := s.user(ctx, before.User); err != nil {
+		return err
+	} else if j.Wanted && u.AliasOf != 0 { // so a database may say that is from before this was seen to
+		return s.takeOut(ctx, g, u)
+	}
 	if failure == nil {
 		j.Joined, j.Attempts, j.Due = before.Wanted, 0, time.Time{}
 		if j.Wanted != j.Joined {
@@ -321,12 +328,9 @@ func (s *session) joinSettled(ctx context.Context, g *mapping.Group, before brid
 		}
 		return err
 	}
-	var temporary *tencent.TemporaryError
-	j.Attempts++
-	wait := backoff(j.Attempts, 0)
-	if errors.As(failure, &temporary) {
-		wait = backoff(j.Attempts, temporary.RetryAfter)
-	} else if errors.Is(failure, errGroupFull) || errors.Is(failure, tencent.ErrGroup) {
+	var wait time.Duration
+	j.Attempts, wait = s.b.again(j.Attempts, failure)
+	if errors.Is(failure, errGroupFull) || errors.Is(failure, tencent.ErrGroup) {
 		wait = pauseProbe // somebody leaving looks again
 		s.notice(g, fmt.Sprintf("Not everybody here can become a member of the Tencent group: it may have %d members at most, or read receipts end for all. "+
 			"Receipts of those who are not in are not seen by the app.", s.b.cfg.Tencent.MaxMembers), fmt.Sprintf("full_%d_%s", g.Key, s.now.UTC().Format(time.DateOnly)))
@@ -334,21 +338,4 @@ func (s *session) joinSettled(ctx context.Context, g *mapping.Group, before brid
 	j.Due = s.now.Add(wait)
 	s.work = true
 	return s.b.own.PutJoin(ctx, j)
-}
-
-// groupInfo asks Tencent about one group.
-func (c *cloud) groupInfo(ctx context.Context, groupID string) (tencent.GroupInfo, error) {
-	infos, err := c.client.GetGroupInfo(ctx, []string{groupID})
-	if err != nil {
-		return tencent.GroupInfo{}, err
-	}
-	for _, info := range infos {
-		if info.GroupId == groupID {
-			if info.ErrorCode != 0 {
-				return info, &tencent.APIError{Command: "get_group_info", Code: receipts.Code(info.ErrorCode)}
-			}
-			return info, nil
-		}
-	}
-	return tencent.GroupInfo{}, errors.New("failed to read group: Tencent did not answer about it")
 }

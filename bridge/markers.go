@@ -127,7 +127,7 @@ func (s *session) claimMarker(ctx context.Context, d marker) (m marker, ok bool,
 	m = marker{group: d.group, user: d.user, mxid: u.MXID, room: g.RoomID, event: id.EventID(message.EventID), pos: pos}
 	// Sent once more before the homeserver had its time to show it, a linked user's marker could take back what his own client has
 	// said meanwhile, where servers let it (Dendrite 0.15.2).
-	if w := s.b.unseen[reader{d.group, d.user}]; w.marker == m && w.until.After(s.now) {
+	if w := s.b.unseen[reader{d.group, d.user}]; w.marker == m && w.until.After(s.now) && !w.until.After(s.now.Add(confirmFirst<<confirmTries)) {
 		row.Due = w.until // other news woke us
 		return m, false, nil
 	}
@@ -256,8 +256,9 @@ func (b *Bridge) sendMarker(ctx context.Context, m marker) {
 			row.Due = s.now.Add(confirmFirst << (tries - 1))
 			b.unseen[key] = unseen{m, row.Due, tries}
 		case errors.As(err, &temporary):
-			row.Attempts++
-			row.Due = s.now.Add(backoff(row.Attempts, temporary.RetryAfter))
+			var wait time.Duration
+			row.Attempts, wait = b.again(row.Attempts, err)
+			row.Due = s.now.Add(wait)
 		default:
 			// About this person: a membership change or the next newer message looks again.
 			row.Attempts = 0

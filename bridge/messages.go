@@ -200,13 +200,9 @@ func (b *Bridge) sendOutgoing(ctx context.Context, o bridgedb.Outgoing) {
 	}
 	commitErr := b.commits.do(ctx, func(ctx context.Context, s *session) error {
 		if err != nil {
-			var temporary *matrix.TemporaryError
-			wait := backoff(o.Attempts+1, 0)
-			if errors.As(err, &temporary) {
-				wait = backoff(o.Attempts, temporary.RetryAfter)
-			}
+			attempts, wait := b.again(o.Attempts, err)
 			s.work = true
-			return b.own.DelayOutgoing(ctx, o.TxnID, s.now.Add(wait), o.Attempts+1)
+			return b.own.DelayOutgoing(ctx, o.TxnID, s.now.Add(wait), attempts)
 		}
 		if o.Redacts == "" && o.Seq != 0 {
 			if err := b.maps.PlaceMessage(ctx, o.Group, o.Seq, o.RoomID, eventID, 0); err != nil && !isConflict(err) {

@@ -34,7 +34,7 @@ func (b *Bridge) watchParked() {
 	for sleep(b.ctx, parkedPoll) {
 		now := b.clock()
 		for p, until := range asked {
-			if until.Before(now) {
+			if until.Before(now) || until.After(now.Add(parkedAsk)) { // the latter by a clock that was ahead
 				delete(asked, p)
 			}
 		}

@@ -25,7 +25,8 @@ func (s *session) pausedUntil(ctx context.Context, group mapping.GroupKey) (time
 	if err != nil || !ok {
 		return time.Time{}, err
 	}
-	if p.Until.After(s.now) {
+	// A time further away was planned by a clock that was ahead.
+	if p.Until.After(s.now) && !p.Until.After(s.now.Add(pauseProbe)) {
 		return p.Until, nil
 	}
 	p.Until = s.now.Add(pauseProbe)

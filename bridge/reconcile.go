@@ -24,7 +24,10 @@ type reconciler[T any] struct {
 	ready func(ctx context.Context) error                    // optional, without begin: whether what comes of it can be written down
 	do    func(ctx context.Context, item T)                  // must end when ctx does
 	clock func() time.Time
+	side  *side // optional: to whom it speaks, see side
 	wake  chan struct{}
+
+	tried time.Time // when something was begun last
 }
 
 const (
@@ -91,6 +94,12 @@ func (r *reconciler[T]) start(ctx, work context.Context, inFlight map[string]str
 	if room <= 0 {
 		return idlePoll, nil // a finished one wakes us
 	}
+	if rest := r.side.rest(); rest > 0 {
+		if wait := rest - time.Since(r.tried); wait > 0 {
+			return wait, nil
+		}
+		room = 1
+	}
 	// Those in flight may still be listed as due, so ask for as many more.
 	items, err := r.due(ctx, r.limit+len(inFlight))
 	if err != nil {
@@ -111,6 +120,9 @@ func (r *reconciler[T]) start(ctx, work context.Context, inFlight map[string]str
 		if chosen, err = r.begin(ctx, chosen); err != nil {
 			return 0, err
 		}
+	}
+	if len(chosen) > 0 {
+		r.tried = time.Now()
 	}
 	for _, item := range chosen {
 		key := r.key(item)

@@ -19,7 +19,7 @@ import (
 
 // toTencent plans that a message in the room is sent to the group, if messages are ours to carry and it is a Matrix user's.
 func (s *session) toTencent(ctx context.Context, g *mapping.Group, ev *matrix.Event, pos receipts.Pos, sender mapping.User) error {
-	if s.b.cloud == nil || !s.b.cfg.Relay.Messages || !inCloud(g) || !s.writes(sender) || ev.Redacted {
+	if s.b.cloud == nil || !s.b.cfg.Relay.Messages || !inCloud(g) || !s.writes(sender) || ev.Redacted || fromTencent(ev) {
 		return nil
 	}
 	if err := s.wantJoin(ctx, g, sender); err != nil {
@@ -127,22 +127,33 @@ func (c *cloud) carryRecall(ctx context.Context, g *mapping.Group, r bridgedb.Re
 }
 
 func (c *cloud) carryEdit(ctx context.Context, g *mapping.Group, u mapping.User, r bridgedb.Relay) error {
+	// Asked before the message is looked for: it may get there in between.
+	_, waits, err := c.b.own.RelayOf(ctx, r.Target)
+	if err != nil {
+		return err
+	}
 	parts, err := c.partsOf(ctx, g, r.Target)
 	if err != nil {
 		return err
 	}
 	if len(parts) == 0 {
 		// Under another name than the message's, before he was linked or after, the edit does not wait for it by itself.
-		if _, waits, err := c.b.own.RelayOf(ctx, r.Target); err != nil || !waits {
-			return err // it never got there
+		if !waits {
+			return nil // it never got there
 		}
 		return &tencent.TemporaryError{Err: errors.New("the message itself is still on its way")}
 	}
 	if parts[len(parts)-1].Sender != u.Key {
 		// Clients do not show it either, unless he has only been linked or unlinked since.
-		if wrote, err := c.wrote(ctx, g, u, r.Target); err != nil || !wrote {
+		if same, err := c.sameSender(ctx, g, r.EventID, r.Target); err != nil || !same {
 			return err
 		}
+	}
+	// The edits of one name go in order by themselves.
+	if earlier, err := c.b.own.HasEarlierEdit(ctx, r.Target, r.Pos); err != nil {
+		return err
+	} else if earlier {
+		return &tencent.TemporaryError{Err: errors.New("an earlier edit is still on its way")}
 	}
 	if len(parts) > 1 {
 		return &givenUp{"A change was not carried to the Tencent group: the message is too long for that."}
@@ -163,13 +174,20 @@ func (c *cloud) carryEdit(ctx context.Context, g *mapping.Group, u mapping.User,
 	return nil
 }
 
-// wrote tells whether somebody sent an event, under whatever name it stands in the group.
-func (c *cloud) wrote(ctx context.Context, g *mapping.Group, u mapping.User, event id.EventID) (bool, error) {
-	around, err := c.b.hs.Surroundings(ctx, g.RoomID, event)
-	if errors.Is(err, matrix.ErrNotFound) {
-		return false, nil
+// sameSender tells whether two events are of the same Matrix user, under whatever names he stands in the group, or will once he is linked or
+// unlinked.
+func (c *cloud) sameSender(ctx context.Context, g *mapping.Group, a, b id.EventID) (bool, error) {
+	var senders [2]id.UserID
+	for i, event := range [2]id.EventID{a, b} {
+		around, err := c.b.hs.Surroundings(ctx, g.RoomID, event)
+		if errors.Is(err, matrix.ErrNotFound) {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
+		senders[i] = around.Event.Sender
 	}
-	return err == nil && around.Event.Sender == u.MXID, err
+	return senders[0] == senders[1], nil
 }
 
 func (c *cloud) refusedChange(what string, err error) error {

@@ -67,7 +67,6 @@ func (c *cloud) carry(ctx context.Context, r bridgedb.Relay) {
 		return // stopping; it is looked for before it is sent again
 	}
 	var given *givenUp
-	var temporary *tencent.TemporaryError
 	var unsent *unsentError
 	commitErr := c.b.commits.do(ctx, func(ctx context.Context, s *session) error {
 		s.work = true // the sender's next one may go
@@ -83,11 +82,9 @@ func (c *cloud) carry(ctx context.Context, r bridgedb.Relay) {
 		if err2 != nil || !ok {
 			return err2
 		}
-		now.Attempts++
-		now.Due = s.now.Add(backoff(now.Attempts, 0))
-		if errors.As(err, &temporary) {
-			now.Due = s.now.Add(backoff(now.Attempts, temporary.RetryAfter))
-		}
+		var wait time.Duration
+		now.Attempts, wait = c.b.again(now.Attempts, err)
+		now.Due = s.now.Add(wait)
 		if errors.As(err, &unsent) {
 			now.Tried, now.SentAs = false, ""
 		}

@@ -54,12 +54,56 @@ func (s *session) keepShown(ctx context.Context, group mapping.GroupKey, room id
 	return s.b.own.SetValue(ctx, shownKey(group), string(raw))
 }
 
+// leftRoom is the room that a group had last, "" if it has one.
+func (s *session) leftRoom(ctx context.Context, g *mapping.Group) (id.RoomID, error) {
+	if g.RoomID != "" {
+		return "", nil
+	}
+	value, err := s.b.own.Value(ctx, shownKey(g.Key))
+	if err != nil || value == "" {
+		return "", err
+	}
+	var left struct {
+		Room id.RoomID `json:"room"`
+	}
+	if json.Unmarshal([]byte(value), &left) != nil {
+		return "", nil // linking the group says so; a transaction must not wait for it
+	}
+	return left.Room, nil
+}
+
 // enterLinked prepares a group's readers for the room that it has been linked to.
 func (s *session) enterLinked(ctx context.Context, g *mapping.Group) error {
 	if err := s.shownAgain(ctx, g); err != nil {
 		return err
 	}
+	if err := s.readOn(ctx, g); err != nil {
+		return err
+	}
 	return s.ghostTasks(ctx, g.Key, g.RoomID)
+}
+
+// readOn: Matrix users may have read on in the room while it was no group's, and nobody told us. In the name of those who are linked, or
+// will be, nothing is sent up to the place at which the group is linked: it could only be below what they have said themselves.
+func (s *session) readOn(ctx context.Context, g *mapping.Group) error {
+	if g.RoomID == "" || !g.LinkedPosKnown || g.LinkedPos == 0 {
+		return nil
+	}
+	keys, err := s.readersOf(ctx, g.Key)
+	if err != nil {
+		return err
+	}
+	if err = s.loadUsers(ctx, keys); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		row := s.rows[reader{g.Key, key}]
+		if s.users[key].Kind != receipts.KindGhost && row.Shown < g.LinkedPos {
+			row.Shown = g.LinkedPos
+			s.save(row)
+		}
+	}
+	return nil
 }
 
 // shownAgain takes up what keepShown kept, if the group has come back to that room, and else forgets it.

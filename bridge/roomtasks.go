@@ -39,19 +39,17 @@ func (b *Bridge) settleInRoom(ctx context.Context, t bridgedb.RoomTask) {
 		return
 	}
 	commitErr := b.commits.do(ctx, func(ctx context.Context, s *session) error {
-		var temporary *matrix.TemporaryError
 		if err == nil || errors.Is(err, matrix.ErrNotFound) {
 			return b.own.DropRoomTask(ctx, t)
 		}
 		var refused *matrix.RequestError
-		wait := backoff(t.Attempts, 0) // our own trouble, with the database perhaps
-		if errors.As(err, &temporary) {
-			wait = backoff(t.Attempts, temporary.RetryAfter)
-		} else if errors.As(err, &refused) || errors.Is(err, matrix.ErrBotCannotInvite) {
+		var temporary *matrix.TemporaryError
+		attempts, wait := b.again(t.Attempts, err)
+		if !errors.As(err, &temporary) && (errors.As(err, &refused) || errors.Is(err, matrix.ErrBotCannotInvite)) {
 			wait = lastRetry // somebody has to give the bot a right first
 		}
 		s.work = true
-		return b.own.DelayRoomTask(ctx, t, s.now.Add(wait))
+		return b.own.DelayRoomTask(ctx, t, s.now.Add(wait), attempts)
 	})
 	if commitErr != nil {
 		log.Error().Err(commitErr).Msg("Failed to record room membership")
@@ -72,7 +70,7 @@ func (b *Bridge) trySettle(ctx context.Context, t bridgedb.RoomTask) error {
 	if !ok {
 		return nil
 	}
-	member, err := b.belongs(ctx, u, t.RoomID)
+	member, mapped, err := b.belongs(ctx, u, t.RoomID)
 	if err != nil {
 		return err
 	}
@@ -88,8 +86,9 @@ func (b *Bridge) trySettle(ctx context.Context, t bridgedb.RoomTask) error {
 			return err
 		}
 		return b.hs.Leave(ctx, ghost, t.RoomID)
-	case member:
-		// A linked user is in the room himself; his ghost has no business there any more, but for what it may have begun to say.
+	case member, !mapped:
+		// A linked user is in the room himself, and stays there when it is no group's any more; his ghost has no business there, but for
+		// what it may have begun to say.
 		if err = b.spoken(ctx, u, t.RoomID); err != nil {
 			return err
 		}
@@ -120,15 +119,15 @@ func (b *Bridge) kick(ctx context.Context, mxid id.UserID, room id.RoomID) error
 }
 
 // belongs tells whether the user is a member of the group that has this room now.
-func (b *Bridge) belongs(ctx context.Context, u mapping.User, room id.RoomID) (bool, error) {
+func (b *Bridge) belongs(ctx context.Context, u mapping.User, room id.RoomID) (member, mapped bool, err error) {
 	g, err := b.maps.GroupByRoom(ctx, room)
 	if isNotFound(err) {
-		return false, nil
+		return false, false, nil
 	} else if err != nil {
-		return false, err
+		return false, false, err
 	}
 	memberships, err := b.maps.MembershipOf(ctx, g.Key, []mapping.UserKey{u.Key})
-	return memberships[u.Key].IsMember(), err
+	return memberships[u.Key].IsMember(), true, err
 }
 
 // markersOf looks at the marker of a ghost that has just come in.

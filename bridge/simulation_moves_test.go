@@ -289,7 +289,6 @@ func (s *simulation) setClock(st simStep) {
 	}
 	s.offset.Store(int64(pick(wrong, st.a)))
 	s.note("the clock goes %s wrong", time.Duration(s.offset.Load()))
-	s.latest = max(s.latest, s.offset.Load())
 	s.jumps++
 }
 

@@ -47,7 +47,6 @@ type simulation struct {
 	b      *Bridge // nil: it is down
 	power  *simPower
 	offset atomic.Int64 // how wrong the machine's clock is
-	latest int64        // the most that it has been ahead
 	// sending counts the messages that apps have under way, and may send twice. The same Random means the same message for five
 	// minutes, by the clock, so that is left alone meanwhile.
 	sending atomic.Int32

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -119,72 +120,137 @@ func (b *Bridge) fetchPlace(ctx context.Context, room id.RoomID, event id.EventI
 	return done, err
 }
 
-// undelivered takes an event that was asked for because it was not handed over. done tells that it has its place.
+// undelivered takes an event that was asked for because it was not handed over, and what is missing before it. done tells that all of
+// them have their places.
 //
-// Where nothing behind it is known, it is taken as if it were handed over now, after all before it that are missing too: should they
-// still come, they are known. Where something behind it is known, what it says may be out of date, and only a message that we know
-// already, one of ours, is given its place among the others.
+// What nothing known follows is taken as if it were handed over now. What has something known behind it is put between. Should it still
+// come, it is known.
 func (s *session) undelivered(ctx context.Context, g *mapping.Group, around matrix.Surroundings) (done bool, err error) {
-	places, err := s.b.maps.Places(ctx, slices.Concat(eventIDs(around.Before), eventIDs(around.After), []id.EventID{around.Event.ID}))
-	if err != nil {
-		return false, err
-	}
-	pos := func(ev matrix.Event) receipts.Pos {
-		if places[ev.ID].RoomID != g.RoomID {
-			return 0
-		}
-		return places[ev.ID].Pos
-	}
-	if pos(around.Event) > 0 {
-		return true, nil
-	}
-	missing := []matrix.Event{around.Event}
-	before := receipts.Pos(0)
-	for _, ev := range around.Before {
-		if before = pos(ev); before > 0 {
-			break
-		}
-		missing = append(missing, ev)
-	}
-	slices.Reverse(missing)
-	for _, ev := range around.After {
-		if next := pos(ev); next > 0 {
-			missing = slices.DeleteFunc(missing, func(ev matrix.Event) bool { return places[ev.ID].RoomID != g.RoomID })
-			done = slices.ContainsFunc(missing, func(ev matrix.Event) bool { return ev.ID == around.Event.ID })
-			return done, s.insert(ctx, g, missing, next)
-		}
-	}
-	// More may have been handed over since the homeserver was asked, and that stands behind.
-	head, err := s.b.maps.Head(ctx, g.RoomID)
-	if err != nil || before == 0 || before != head {
-		return false, err
-	}
-	zerolog.Ctx(ctx).Warn().Stringer("room_id", g.RoomID).Stringer("event_id", around.Event.ID).Int("events", len(missing)).
-		Msg("The homeserver has not handed over events; took them by asking for them")
-	return true, s.roomEvents(ctx, soundEvents(ctx, missing))
+	return s.takeMissing(ctx, g, around, false)
 }
 
-// insert gives messages that are known the places right before an event of the room, and moves whatever is kept by place from there on.
-func (s *session) insert(ctx context.Context, g *mapping.Group, events []matrix.Event, next receipts.Pos) error {
-	if len(events) == 0 {
-		return nil
+// takeMissing does so. An event that is being handed over is left alone if nothing known follows it: it is taken with what else is.
+func (s *session) takeMissing(ctx context.Context, g *mapping.Group, around matrix.Surroundings, handedOver bool) (done bool, err error) {
+	line := slices.Concat(around.Before, []matrix.Event{around.Event})
+	slices.Reverse(line[:len(around.Before)])
+	asked := len(around.Before)
+	line = append(line, around.After...)
+	for {
+		places, err := s.b.maps.Places(ctx, eventIDs(line))
+		if err != nil {
+			return false, err
+		}
+		missing := missingIn(line, g, places)
+		if own := places[around.Event.ID]; len(missing) == 0 && own.RoomID == g.RoomID && own.Pos == 0 {
+			missing = []int{asked} // a message that is known
+		}
+		if len(missing) == 0 {
+			return placeIn(g, places, around.Event.ID) > 0, nil
+		}
+		first := missing[0]
+		next := slices.IndexFunc(line[first:], func(ev matrix.Event) bool { return placeIn(g, places, ev.ID) > 0 })
+		if next < 0 {
+			// What follows may be on its way.
+			missing = slices.DeleteFunc(missing, func(i int) bool { return i > asked || i == asked && handedOver })
+			return s.appendMissing(ctx, g, line, missing, places)
+		}
+		if err = s.insert(ctx, g, line[first], line[first+1:], placeIn(g, places, line[first+next].ID)); err != nil || s.groups[g.Key] != g {
+			return true, err // or the group has moved on
+		}
 	}
-	err := s.changeStored(ctx, g.Key, func() error {
+}
+
+// placeIn is the place of an event in a group's room, 0 if it has none.
+func placeIn(g *mapping.Group, places map[id.EventID]mapping.Place, event id.EventID) receipts.Pos {
+	if places[event].RoomID != g.RoomID {
+		return 0
+	}
+	return places[event].Pos
+}
+
+// missingIn picks the events of a group's room that have no place.
+//
+// What was said before the group was linked is not missing: the room may have been another group's, or nobody's. So only what follows
+// an event that was taken since is. Known events may follow that: where sends overlap, homeservers have more than one order. Where it
+// is not known since when a group is linked, only what follows all that is known is missing.
+func missingIn(line []matrix.Event, g *mapping.Group, places map[id.EventID]mapping.Place) (missing []int) {
+	since := g.LinkedPos + 1
+	if !g.LinkedPosKnown {
+		since = max(lastOf(line, g, places), 1)
+	}
+	linked := false
+	for i, ev := range line {
+		place := places[ev.ID]
+		switch {
+		case place.Known && place.RoomID != g.RoomID: // which no event can be; it stays where it was first
+		case place.Pos >= since:
+			linked = true
+		case place.Pos == 0 && linked:
+			missing = append(missing, i)
+		}
+	}
+	return missing
+}
+
+func lastOf(line []matrix.Event, g *mapping.Group, places map[id.EventID]mapping.Place) (last receipts.Pos) {
+	for _, ev := range line {
+		last = max(last, placeIn(g, places, ev.ID))
+	}
+	return last
+}
+
+// appendMissing takes events behind all that is known, if more has not been handed over since the homeserver was asked: that stands behind.
+func (s *session) appendMissing(ctx context.Context, g *mapping.Group, line []matrix.Event, missing []int, places map[id.EventID]mapping.Place) (done bool, err error) {
+	if len(missing) == 0 {
+		return true, nil
+	}
+	last := lastOf(line, g, places)
+	head, err := s.b.maps.Head(ctx, g.RoomID)
+	if err != nil || last == 0 || last != head {
+		return false, err
+	}
+	var events []matrix.Event
+	for _, i := range missing {
+		events = append(events, line[i])
+	}
+	tellMissing(ctx, g, events)
+	return true, s.roomEvents(ctx, soundEvents(ctx, events))
+}
+
+func tellMissing(ctx context.Context, g *mapping.Group, events []matrix.Event) {
+	level := zerolog.DebugLevel // Dendrite never hands over redactions
+	if slices.ContainsFunc(events, func(ev matrix.Event) bool { return ev.Type != redactionType }) {
+		level = zerolog.WarnLevel
+	}
+	zerolog.Ctx(ctx).WithLevel(level).Stringer("room_id", g.RoomID).Stringer("event_id", events[0].ID).Int("events", len(events)).
+		Msg("The homeserver has not handed over events; took them by asking for them")
+}
+
+// insert gives an event the place right before another of the room, moves whatever is kept by place from there on, and takes the event.
+// after is what follows it in the room.
+func (s *session) insert(ctx context.Context, g *mapping.Group, ev matrix.Event, after []matrix.Event, next receipts.Pos) error {
+	known, err := s.b.maps.Places(ctx, []id.EventID{ev.ID})
+	if err != nil {
+		return err
+	}
+	thread, err := s.threadOf(ctx, &ev, nil, known)
+	if err != nil {
+		return err
+	}
+	var place mapping.Place
+	err = s.changeStored(ctx, g.Key, func() error {
 		rows, err := s.b.reads.AllReaders(ctx, g.Key)
 		if err != nil {
 			return err
 		}
-		for _, ev := range events {
-			if err = s.b.maps.Insert(ctx, g.RoomID, ev.ID, next); err != nil {
-				return err
-			}
-			for i := range rows {
-				rows[i].Insert(next)
-			}
-			if g.LinkedPosKnown && g.LinkedPos >= next {
-				g.LinkedPos++
-			}
-			next++
+		if place, err = s.b.maps.Insert(ctx, g.RoomID, s.newEvent(g, &ev, thread), next); err != nil {
+			return err
+		}
+		for i := range rows {
+			rows[i].Insert(next)
+		}
+		if g.LinkedPosKnown && g.LinkedPos >= next {
+			g.LinkedPos++
 		}
 		return s.b.reads.Save(ctx, slices.DeleteFunc(rows, func(row receiptsdb.Row) bool { return row.Damage != nil }))
 	})
@@ -193,12 +259,45 @@ func (s *session) insert(ctx context.Context, g *mapping.Group, events []matrix.
 	}
 	clear(s.memberships)
 	delete(s.windows, g.Key)
-	zerolog.Ctx(ctx).Warn().Stringer("room_id", g.RoomID).Stringer("event_id", events[0].ID).Int("events", len(events)).
-		Msg("The homeserver has not handed over messages of ours; found their places by asking for them")
-	for _, ev := range events {
-		if err = s.messagePlaced(ctx, g, &ev); err != nil {
+	tellMissing(ctx, g, []matrix.Event{ev})
+	if sound := soundEvents(ctx, []matrix.Event{ev}); len(sound) == 1 && !overtaken(ev, after) {
+		if err = s.lateEvent(ctx, g, &sound[0], place, known[ev.ID].Known); err != nil {
 			return err
 		}
 	}
-	return s.parkedFor(ctx, eventIDs(events))
+	return s.parkedFor(ctx, []id.EventID{ev.ID})
+}
+
+// lateEvent takes an event that others follow. Who has read those has read it.
+func (s *session) lateEvent(ctx context.Context, g *mapping.Group, ev *matrix.Event, place mapping.Place, isMessage bool) error {
+	redacted, err := s.redactedEarly(ctx, ev.RoomID, []matrix.Event{*ev})
+	if err != nil {
+		return err
+	}
+	ev.Redacted = ev.Redacted || redacted[ev.ID]
+	if !isMessage {
+		if err = s.roomEvent(ctx, g, ev, place); refusedForGood(err) {
+			zerolog.Ctx(ctx).Error().Err(err).Str("group_id", g.GroupID).Stringer("event_id", ev.ID).Msg("Ignoring event that cannot be taken")
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("failed to take event %s: %w", ev.ID, err)
+		}
+	}
+	if s.groups[g.Key] != g {
+		return nil
+	}
+	return s.messagePlaced(ctx, g, ev)
+}
+
+// overtaken tells whether what an event says is out of date: it is a state, or an edit, and a later one follows.
+func overtaken(ev matrix.Event, after []matrix.Event) bool {
+	return slices.ContainsFunc(after, func(later matrix.Event) bool {
+		switch {
+		case ev.StateKey != nil:
+			return later.StateKey != nil && later.Type == ev.Type && *later.StateKey == *ev.StateKey
+		case ev.RelType == "m.replace":
+			return later.RelType == ev.RelType && later.RelatesTo == ev.RelatesTo && later.Sender == ev.Sender
+		}
+		return false
+	})
 }

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/timbridge/timbridge/bridge/bridgedb"
 	"github.com/timbridge/timbridge/bridge/config"
+	"github.com/timbridge/timbridge/bridge/matrix"
 	"github.com/timbridge/timbridge/bridge/relay"
 	"github.com/timbridge/timbridge/bridge/tencent"
 	"github.com/timbridge/timbridge/mapping"
@@ -118,6 +120,8 @@ func (s *session) toMatrix(ctx context.Context, g *mapping.Group, u mapping.User
 	if m != nil {
 		content[mapping.StampKey] = mapping.MarshalStamp(mapping.Stamp{GroupID: g.GroupID, MsgID: m.MsgID, Seq: m.Seq, NeedReadReceipt: m.Wants == receipts.WantsYes})
 		o.TxnID, o.Seq, o.SentAt = messageTxnID(g.Key, m.Seq, u.Key), m.Seq, m.At
+	} else {
+		content[unnumberedKey] = true
 	}
 	raw, err := json.Marshal(content)
 	if err != nil {
@@ -126,6 +130,21 @@ func (s *session) toMatrix(ctx context.Context, g *mapping.Group, u mapping.User
 	o.Content = string(raw)
 	s.work = true
 	return s.b.own.PutOutgoing(ctx, o)
+}
+
+// unnumberedKey stands in the content of what was shown of a message that has no place in the history, and so no stamp: written in the name
+// of a linked user it would be taken for his own and sent to Tencent.
+const unnumberedKey = "com.tencent.im.unnumbered"
+
+// fromTencent tells whether an event shows a message of Tencent's that has no place in the history.
+func fromTencent(ev *matrix.Event) bool {
+	if !bytes.Contains(ev.Content, []byte(unnumberedKey)) { // nearly always
+		return false
+	}
+	var content struct {
+		Unnumbered bool `json:"com.tencent.im.unnumbered"`
+	}
+	return json.Unmarshal(ev.Content, &content) == nil && content.Unnumbered
 }
 
 // unmappedMessage shows a message that has no place in the history. Nobody can acknowledge it, and should it come twice, only the

@@ -19,7 +19,8 @@ type FrontierRules struct {
 
 // Advance moves Frontier over the entries of es and Solid with it. es must be all
 // that is in the room above Frontier, rising, or the first part of it; entries at
-// or below Frontier are passed over. self is his key.
+// or below Frontier are passed over. self is his key. Latest is not left below
+// Solid: nobody calls Note with what stood in the room when the group was linked.
 //
 // A message holds the frontier up if it is of somebody else, wants a receipt or
 // may want one, is not recalled, not online-only, not read and younger than
@@ -55,6 +56,7 @@ func (r *Reader) Advance(self UserKey, es []Entry, rules FrontierRules) (blocked
 		r.Frontier = e.Pos
 		if read && !e.Recalled {
 			r.Solid = e.Pos
+			r.Latest = max(r.Latest, e.Pos)
 		}
 	}
 	return false, holes

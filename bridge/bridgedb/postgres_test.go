@@ -16,6 +16,7 @@ func TestPostgreSQL(t *testing.T) {
 		"Values": TestValues, "Outbox": TestOutboxKeepsEachSendersOrder, "RoomTasks": TestRoomTaskAskedForAgainIsNotDropped, "Feed": TestFeed,
 		"Relays": TestRelaysKeepEachSendersOrder, "RelayByRandom": TestRelayByRandom, "Joins": TestJoins, "LargeGroup": TestJoinsOfALargeGroup,
 		"Pauses": TestPauses, "Private": TestPrivate, "Guesses": TestGuesses, "EarlyRedactions": TestEarlyRedactions, "Waiting": TestHasOutgoing, "OutgoingName": TestOutgoingName,
+		"Release": TestRelease,
 	} {
 		t.Run(name, test)
 	}

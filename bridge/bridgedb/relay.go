@@ -114,11 +114,6 @@ func (s *Store) DropRelay(ctx context.Context, event id.EventID) error {
 	return s.updateRelay(ctx, "DELETE FROM tim_relay WHERE event_id=$1", event)
 }
 
-// ReleaseRelays makes all that is due later due now. Call it at start, when nothing is under way.
-func (s *Store) ReleaseRelays(ctx context.Context, now time.Time) error {
-	return s.updateRelay(ctx, "UPDATE tim_relay SET due=$1 WHERE due>$1", now.UnixMilli())
-}
-
 func (s *Store) updateRelay(ctx context.Context, query string, args ...any) error {
 	if _, err := s.db.Exec(ctx, query, args...); err != nil {
 		return fmt.Errorf("failed to write message for Tencent: %w", err)

@@ -101,7 +101,7 @@ func TestRoomTaskAskedForAgainIsNotDropped(t *testing.T) {
 	due, err := s.DueRoomTasks(ctx, start().Add(time.Minute), 10)
 	require.NoError(t, err)
 	require.Equal(t, []bridgedb.RoomTask{again}, due)
-	require.NoError(t, s.DelayRoomTask(ctx, again, start().Add(time.Hour)))
+	require.NoError(t, s.DelayRoomTask(ctx, again, start().Add(time.Hour), 1))
 	next, ok, err := s.NextRoomTask(ctx)
 	require.NoError(t, err)
 	require.True(t, ok)

@@ -88,9 +88,9 @@ func (s *Store) Pending(ctx context.Context) (messages, members int, err error) 
 }
 
 // DelayRoomTask plans the next attempt, unless the task was asked for again since.
-func (s *Store) DelayRoomTask(ctx context.Context, t RoomTask, due time.Time) error {
-	_, err := s.db.Exec(ctx, "UPDATE tim_room_task SET due=$4, attempts=attempts+1 WHERE room_id=$1 AND user_key=$2 AND due=$3",
-		t.RoomID, t.User, t.Due.UnixMilli(), due.UnixMilli())
+func (s *Store) DelayRoomTask(ctx context.Context, t RoomTask, due time.Time, attempts int) error {
+	_, err := s.db.Exec(ctx, "UPDATE tim_room_task SET due=$4, attempts=$5 WHERE room_id=$1 AND user_key=$2 AND due=$3",
+		t.RoomID, t.User, t.Due.UnixMilli(), due.UnixMilli(), attempts)
 	if err != nil {
 		return fmt.Errorf("failed to delay room task: %w", err)
 	}

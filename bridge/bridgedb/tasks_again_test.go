@@ -22,7 +22,7 @@ func TestRoomTaskAskedForAgainAtOnce(t *testing.T) {
 		require.NoError(t, s.PutRoomTask(ctx, task))
 	}
 	require.NoError(t, s.DropRoomTask(ctx, begun[0]))
-	require.NoError(t, s.DelayRoomTask(ctx, begun[0], start().Add(time.Hour)))
+	require.NoError(t, s.DelayRoomTask(ctx, begun[0], start().Add(time.Hour), 1))
 	due, err := s.DueRoomTasks(ctx, start().Add(time.Millisecond), 10)
 	require.NoError(t, err)
 	require.Len(t, due, 1)

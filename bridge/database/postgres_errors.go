@@ -7,15 +7,17 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Conflicted tells that a transaction was undone only because it met another one (a serialization failure or a deadlock on
-// PostgreSQL): the same again, from its beginning, can succeed.
+// PostgreSQL): the same again, from its beginning, can succeed. 25P02 is what follows when whoever met it did not say so: mautrix's
+// state store only logs it.
 func Conflicted(err error) bool {
 	var refused *pgconn.PgError
-	return errors.As(err, &refused) && (refused.Code == "40001" || refused.Code == "40P01")
+	return errors.As(err, &refused) && slices.Contains([]string{"40001", "40P01", "25P02"}, refused.Code)
 }
 
 // Unreachable tells that it is the PostgreSQL server or the way to it that failed, whatever was asked of it: it is down, starting,

@@ -44,6 +44,8 @@ type Config struct {
 	PushGrace time.Duration
 	// Transport makes the requests in place of one of our own.
 	Transport http.RoundTripper
+	// Outcome, if set, is called after requests that show that the homeserver is there, or that it is not.
+	Outcome func(there bool)
 	// MinBackoff and MaxBackoff bound the pauses of the /sync loop after failures, 1 s and 1 min.
 	MinBackoff time.Duration
 	MaxBackoff time.Duration
@@ -57,6 +59,9 @@ func (c *Config) setDefaults() {
 	setDefault(&c.PushGrace, 5*time.Second)
 	setDefault(&c.MinBackoff, time.Second)
 	setDefault(&c.MaxBackoff, time.Minute)
+	if c.Outcome == nil {
+		c.Outcome = func(bool) {}
+	}
 }
 
 func setDefault[T int | time.Duration](field *T, value T) {
@@ -78,6 +83,10 @@ type AppService struct {
 	// slots bounds the requests in flight, txnSlot the transactions being handled (to one).
 	slots   chan struct{}
 	txnSlot chan struct{}
+	// lastTxn is the last transaction that was taken, while ids are numbers, and askedAt the outages when one was refused last for the
+	// sake of an earlier one. Whoever holds txnSlot owns both.
+	lastTxn, askedAt int64
+	outages          atomic.Int64
 	// joins keeps two calls from joining one ghost to one room at once.
 	joins stripes
 
@@ -164,6 +173,10 @@ func newTransport(cfg Config) *http.Transport {
 func (a *AppService) Close() {
 	a.syncHTTP.CloseIdleConnections()
 }
+
+// Outages counts the requests that failed as they do when the homeserver is away. A homeserver that was killed may go on in another
+// order than that of the rooms, so a count that has changed is a reason to look twice.
+func (a *AppService) Outages() int64 { return a.outages.Load() }
 
 // BotMXID returns the user that sits in mapped rooms, invites ghosts and reads /sync.
 func (a *AppService) BotMXID() id.UserID {

@@ -35,11 +35,12 @@ type request struct {
 }
 
 // call makes one request as user, once, and decodes the answer into the pointer into (if not nil).
-func (a *AppService) call(ctx context.Context, user id.UserID, req request, into any) error {
+func (a *AppService) call(ctx context.Context, user id.UserID, req request, into any) (err error) {
 	client, err := a.clientOf(user)
 	if err != nil {
 		return err
 	}
+	defer func() { a.tell(user, req.method, err) }()
 	if req.http == nil {
 		select {
 		case a.slots <- struct{}{}:

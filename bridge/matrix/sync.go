@@ -29,6 +29,8 @@ const (
 	// Dendrite's do for every message. The first idleFree in a row are not followed by a pause.
 	maxIdlePause = 100 * time.Millisecond
 	idleFree     = 5
+	// maxStorePause bounds the pause while what was read cannot be stored: that is our trouble, and no homeserver needs the rest.
+	maxStorePause = 5 * time.Second
 )
 
 var (
@@ -91,7 +93,7 @@ func (l *syncLoop) turn(ctx context.Context) (pause time.Duration, awake bool) {
 	if !l.haveToken {
 		token, err := l.syncToken(ctx)
 		if err != nil {
-			return l.fail(ctx, fmt.Errorf("failed to read the sync token: %w", err)), false
+			return min(l.fail(ctx, fmt.Errorf("failed to read the sync token: %w", err)), maxStorePause), false
 		}
 		l.token, l.haveToken = token, true
 	}
@@ -104,7 +106,7 @@ func (l *syncLoop) turn(ctx context.Context) (pause time.Duration, awake bool) {
 	if len(resp.receipts) > 0 || resp.nextBatch != l.token {
 		if err = l.handleSync(ctx, resp); err != nil {
 			l.haveToken = false
-			return l.fail(ctx, fmt.Errorf("failed to store receipts of /sync: %w", err)), false
+			return min(l.fail(ctx, fmt.Errorf("failed to store receipts of /sync: %w", err)), maxStorePause), false
 		}
 	}
 	l.token = resp.nextBatch

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -56,7 +57,7 @@ func probe(ok func() bool) http.HandlerFunc {
 	}
 }
 
-// putTransaction answers 200 after the commit and not before. The transaction id says nothing: Synapse
+// putTransaction answers 200 after the commit and not before. The transaction id does not tell what is new: Synapse
 // on SQLite starts again at 1 after a restart, Dendrite sends more events under the same id.
 func (a *AppService) putTransaction(w http.ResponseWriter, r *http.Request) {
 	if !a.as.CheckServerToken(w, r) {
@@ -98,6 +99,12 @@ func (a *AppService) putTransaction(w http.ResponseWriter, r *http.Request) {
 		mautrix.MUnknown.WithMessage("Another transaction is being handled").Write(w)
 		return
 	}
+	if a.overtakes(r.PathValue("txnID")) {
+		log.Info().Msg("Refused a transaction once, so that the homeserver sends an earlier one that has not come")
+		mautrix.MUnknown.WithMessage("An earlier transaction has not come").Write(w)
+		a.SyncNow() // its receipts will not come again
+		return
+	}
 	// The work goes on when the homeserver gives up: what is committed need not be sent again.
 	ctx := log.WithContext(context.WithoutCancel(r.Context()))
 	if err = a.handleTransaction(ctx, txn); err != nil {
@@ -109,7 +116,32 @@ func (a *AppService) putTransaction(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	a.lastTxn = txnNumber(r.PathValue("txnID"))
 	exhttp.WriteEmptyJSONResponse(w, http.StatusOK)
+}
+
+// maxOvertaken is how far ahead an id may be and still speak of transactions in between.
+const maxOvertaken = 1000
+
+// overtakes tells whether a transaction should wait for an earlier one. Synapse 1.160.0 numbers them. Killed while one is under way, it
+// has that one kept, sends the next ones first, and sends the one it kept when one has failed: it then begins with the oldest. The gap
+// may as well be another application service's, so a transaction is refused once for each time that the homeserver was away.
+func (a *AppService) overtakes(txnID string) bool {
+	n, outages := txnNumber(txnID), a.Outages()
+	if a.lastTxn == 0 || n <= a.lastTxn+1 || n > a.lastTxn+maxOvertaken || outages == a.askedAt {
+		return false
+	}
+	a.askedAt = outages
+	return true
+}
+
+// txnNumber returns a transaction id as a number, 0 if it is none.
+func txnNumber(txnID string) int64 {
+	n, err := strconv.ParseInt(txnID, 10, 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
 }
 
 // handleTransaction hands a transaction to the intake; a panic there becomes an error.

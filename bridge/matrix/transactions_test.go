@@ -213,3 +213,42 @@ func TestWorkGoesOnWithoutTheHomeserver(t *testing.T) {
 	b.hs.SetOutage(false)
 	b.hs.WaitPushed()
 }
+
+// TestTransactionThatOvertakes: once after each time that the homeserver was away, a transaction waits for an earlier one that has not
+// come.
+func TestTransactionThatOvertakes(t *testing.T) {
+	b := newBench(t, matrixtest.Dendrite())
+	put := func(txnID string) int {
+		status, _ := b.request(t, http.MethodPut, "/_matrix/app/v1/transactions/"+txnID, "Bearer "+b.reg.ServerToken, `{"events":[`+goodEvent+`]}`)
+		return status
+	}
+	away := func() {
+		b.hs.FailRequests(matrixtest.Path("/context/"), 1, 0, "", 0)
+		_, err := b.Surroundings(t.Context(), "!room:localhost", "$event")
+		require.Error(t, err)
+	}
+	for _, step := range []struct {
+		txnID  string
+		away   bool
+		status int
+	}{
+		{"5", true, 200}, // the first one tells nothing
+		{"6", true, 200},
+		{"8", false, 500},
+		{"7", false, 200}, // as Synapse goes on
+		{"8", false, 200},
+		{"10", false, 200}, // the homeserver has not been away since: another application service's was between
+		{"12", true, 500},
+		{"12", false, 200}, // so it was here
+		{"1", true, 200},   // ids begin anew
+		{"2000", true, 200},
+		{"abc_1", true, 200},
+		{"2005", true, 200},
+		{"99999999999999999999", true, 200},
+	} {
+		if step.away {
+			away()
+		}
+		require.Equal(t, step.status, put(step.txnID), "%+v", step)
+	}
+}

@@ -36,6 +36,8 @@ type Config struct {
 	UserSigLife time.Duration
 	// Transport makes the requests in place of one of the Client's own.
 	Transport http.RoundTripper
+	// Outcome, if set, is called after calls that show that Tencent is there, or that it is not.
+	Outcome func(there bool)
 	// Now stands in for time.Now in tests.
 	Now func() time.Time
 }

@@ -85,7 +85,7 @@ func commands() map[command]commandSpec {
 // call makes one call, once: it waits for its turn, sends body (a struct, never nil: Tencent wants no
 // empty bodies) and decodes the answer into the pointer into (nil where only success counts). Even
 // where it returns an *APIError, into holds what came with it.
-func (c *Client) call(ctx context.Context, name command, body, into any) error {
+func (c *Client) call(ctx context.Context, name command, body, into any) (err error) {
 	if err := c.commands[name].limiter.wait(ctx); err != nil {
 		return notSent(ctx, err)
 	}
@@ -99,6 +99,7 @@ func (c *Client) call(ctx context.Context, name command, body, into any) error {
 	if err != nil {
 		return err
 	}
+	defer func() { c.tell(name, err) }()
 	reply, err := c.post(ctx, name, sig, body)
 	if err != nil {
 		return err

@@ -30,10 +30,6 @@
 // is looked up in the room, and an event's place is that in which timbridge was told of it: Dendrite, stopped in the middle of telling,
 // goes on with what came later. Whom that concerns is judged less strictly, and the code says where.
 //
-// # Known defects
-//
-// What is known and open is counted apart ("known" in the table): see checkAtMostOnce.
-//
 // `make chaos` runs it with SEEDS and KILLS and prints a table; KIND=synapse and KIND=dendrite choose the real homeservers. A short run on
 // the fake ones is part of `make test`.
 package chaos

@@ -152,6 +152,13 @@ func all[T any](vs []T, ok func(T) bool) bool {
 
 // place gives the events that need one the next places of the room, and enters them into places.
 func (s *Store) place(ctx context.Context, roomID id.RoomID, room roomRow, events []mapping.NewEvent, places map[id.EventID]mapping.Place) error {
+	if err := s.placeNext(ctx, roomID, &room, events, places); err != nil {
+		return err
+	}
+	return s.saveRoom(ctx, room)
+}
+
+func (s *Store) placeNext(ctx context.Context, roomID id.RoomID, room *roomRow, events []mapping.NewEvent, places map[id.EventID]mapping.Place) error {
 	var anchors []anchorRow
 	for _, ev := range events {
 		if !needsPlace(places, ev.EventID, roomID) {
@@ -171,11 +178,8 @@ func (s *Store) place(ctx context.Context, roomID id.RoomID, room roomRow, event
 		}
 		places[ev.EventID] = place
 	}
-	if err := s.insertAnchors(ctx, anchors); err != nil {
-		return err
-	}
 	room.anchors += int64(len(anchors))
-	return s.saveRoom(ctx, room)
+	return s.insertAnchors(ctx, anchors)
 }
 
 // AnchorAt says where an event stands that was found by asking for it, so that it
@@ -217,49 +221,6 @@ func (s *Store) AnchorAt(ctx context.Context, roomID id.RoomID, ev mapping.NewEv
 		room.last = max(room.last, pos)
 		return s.saveRoom(ctx, room)
 	})
-}
-
-// Insert gives a message that has none the place right before another event of its
-// room, as the homeserver says where it stands and will not hand it over: it gets
-// that event's place, and all from there on are one higher, those at which members
-// joined and left and at which the group was linked too. Who keeps places elsewhere
-// has to move them as well. It is an error if the event is no message of that room
-// without a place.
-func (s *Store) Insert(ctx context.Context, roomID id.RoomID, event id.EventID, before receipts.Pos) error {
-	err := s.db.DoTxn(ctx, nil, func(ctx context.Context) error {
-		room, err := s.lockRoom(ctx, roomID)
-		if err != nil {
-			return err
-		}
-		places, err := s.Places(ctx, []id.EventID{event})
-		if err != nil {
-			return err
-		} else if place := places[event]; place.RoomID != roomID || place.Pos != 0 || before < 1 || before > room.last {
-			return fmt.Errorf("%w place %d for event %s", mapping.ErrInvalid, before, event)
-		}
-		for _, query := range []string{
-			// Below zero first: no two may have the same place in between.
-			`UPDATE tim_message SET pos = -pos - 1 WHERE room_key = $1 AND pos >= $2`,
-			`UPDATE tim_message SET pos = -pos WHERE room_key = $1 AND pos < 0 AND pos + $2 < 0`,
-			`UPDATE tim_anchor SET pos = pos + 1 WHERE room_key = $1 AND pos >= $2`,
-			`UPDATE tim_group SET linked_pos = linked_pos + 1 WHERE room_key = $1 AND linked_pos >= $2`,
-			`UPDATE tim_member SET joined_pos = joined_pos + 1 WHERE group_key IN (SELECT group_key FROM tim_group WHERE room_key = $1) AND joined_pos >= $2`,
-			`UPDATE tim_member SET left_pos = left_pos + 1 WHERE group_key IN (SELECT group_key FROM tim_group WHERE room_key = $1) AND left_pos >= $2`,
-		} {
-			if _, err = s.db.Exec(ctx, query, room.key, before); err != nil {
-				return err
-			}
-		}
-		if _, err = s.db.Exec(ctx, `UPDATE tim_message SET pos = $2 WHERE event_id = $1`, packEvent(event.String()), before); err != nil {
-			return err
-		}
-		room.last++
-		return s.saveRoom(ctx, room)
-	})
-	if err != nil {
-		return fmt.Errorf("failed to insert message: %w", err)
-	}
-	return nil
 }
 
 // Unplaced returns the events of messages in a room that were sent since a time and

@@ -81,7 +81,7 @@ func TestEveryLookupUsesAnIndex(t *testing.T) {
 	ok(s.PlaceMessage(ctx, g.Key, 3, "!a:b", "$y", 0))
 	ok(s.Unplaced(ctx, "!a:b", time.Time{}.Add(time.Hour), 5))
 	ok(s.PutMessages(ctx, []mapping.Message{{Group: g.Key, Message: receipts.Message{Seq: 4, EventID: "$z"}}}))
-	ok(s.Insert(ctx, "!a:b", "$z", 2500))
+	ok(s.Insert(ctx, "!a:b", mapping.NewEvent{EventID: "$z"}, 2500))
 	ok(s.Append(ctx, "!a:b", []mapping.NewEvent{{EventID: "$y"}}))
 	ok(s.Head(ctx, "!a:b"))
 	ok(s.Join(ctx, g.Key, bob.Key, 0, 0, false))

@@ -124,8 +124,8 @@ func testInsert(t *testing.T, open func(t *testing.T) *bench) {
 		require.NoError(t, err)
 		require.Empty(t, unplaced, "older")
 
-		require.NoError(t, b.Insert(b.ctx, roomA, event(50), 2)) // 1 50 2 3 4
-		require.NoError(t, b.Insert(b.ctx, roomA, event(51), 5)) // 1 50 2 3 51 4
+		b.insert(roomA, 50, 2) // 1 50 2 3 4
+		b.insert(roomA, 51, 5) // 1 50 2 3 51 4
 		found, err := b.Places(b.ctx, []id.EventID{event(1), event(2), event(3), event(4), event(50), event(51), event(902)})
 		require.NoError(t, err)
 		var order []receipts.Pos
@@ -145,17 +145,44 @@ func testInsert(t *testing.T, open func(t *testing.T) *bench) {
 		require.NoError(t, err)
 		require.Empty(t, unplaced)
 	})
+	t.Run("Unknown", func(t *testing.T) {
+		b := open(t)
+		g := b.group("g", roomA)
+		b.append(roomA, 1, 2)
+		b.insert(roomA, 60, 2) // 1 60 2
+		b.insert(roomA, 61, 1) // 61 1 60 2
+		found, err := b.Places(b.ctx, []id.EventID{event(61), event(1), event(60), event(2)})
+		require.NoError(t, err)
+		for i, n := range []int{61, 1, 60, 2} {
+			require.Equal(t, receipts.Pos(i+1), found[event(n)].Pos)
+		}
+		b.put(message(g, 1, 60))
+		require.Equal(t, receipts.Pos(3), b.bySeq(g, 1).Pos, "it is a message like any other")
+		require.Equal(t, receipts.Pos(5), b.append(roomA, 3)[0].Pos)
+	})
 	t.Run("Refused", func(t *testing.T) {
 		b := open(t)
 		g := b.group("g", roomA)
 		b.append(roomA, 1, 2)
 		b.append(roomB, 3)
 		b.put(message(g, 1, 1), message(g, 2, 50))
-		require.ErrorIs(t, b.Insert(b.ctx, roomA, event(1), 1), mapping.ErrInvalid, "it has its place")
-		require.ErrorIs(t, b.Insert(b.ctx, roomA, event(2), 1), mapping.ErrInvalid, "it is no message")
-		require.ErrorIs(t, b.Insert(b.ctx, roomB, event(50), 1), mapping.ErrInvalid, "another room")
-		require.ErrorIs(t, b.Insert(b.ctx, roomA, event(50), 0), mapping.ErrInvalid)
-		require.ErrorIs(t, b.Insert(b.ctx, roomA, event(50), 3), mapping.ErrInvalid, "nothing stands there")
+		for _, wrong := range []struct {
+			room   id.RoomID
+			event  int
+			before receipts.Pos
+			why    string
+		}{
+			{roomA, 1, 1, "it has its place"},
+			{roomA, 2, 1, "it has its place"},
+			{roomB, 50, 1, "another room"},
+			{roomA, 50, 0, "places begin at 1"},
+			{roomA, 50, 3, "nothing stands there"},
+		} {
+			_, err := b.Insert(b.ctx, wrong.room, mapping.NewEvent{EventID: event(wrong.event), At: clock}, wrong.before)
+			require.ErrorIs(t, err, mapping.ErrInvalid, wrong.why)
+		}
+		_, err := b.Insert(b.ctx, roomA, mapping.NewEvent{}, 1)
+		require.ErrorIs(t, err, mapping.ErrInvalid)
 		require.Zero(t, b.bySeq(g, 2).Pos)
 	})
 }

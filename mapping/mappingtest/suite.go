@@ -95,6 +95,14 @@ func (b *bench) account(mxid id.UserID) mapping.User {
 	return u
 }
 
+// insert gives an event the place before another, and checks it.
+func (b *bench) insert(room id.RoomID, n int, before receipts.Pos) {
+	b.t.Helper()
+	place, err := b.Insert(b.ctx, room, mapping.NewEvent{EventID: event(n), At: clock, Gap: true}, before)
+	require.NoError(b.t, err)
+	require.Equal(b.t, mapping.Place{RoomID: room, EventID: event(n), Pos: before}, place)
+}
+
 // append appends events without further properties.
 func (b *bench) append(room id.RoomID, ns ...int) []mapping.Place {
 	b.t.Helper()

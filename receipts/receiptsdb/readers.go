@@ -127,13 +127,16 @@ func (s *Store) dueBy(ctx context.Context, column string, now time.Time, limit i
 	return rows, nil
 }
 
-// Release makes everything that is due later due now: what the process before us had under way, or put off, is looked at again.
-// Call it at start, when nothing is under way.
+// Release makes everything that is due later due now: what the process before us had under way, or put off, is looked at again. What was
+// parked by a clock that was ahead has come now. Call it where it does no harm that something is listed as due while it is under way.
 func (s *Store) Release(ctx context.Context, now time.Time) error {
 	for _, column := range []string{"due", "ack_due"} {
 		if _, err := s.db.Exec(ctx, "UPDATE tim_reader SET "+column+"=$1 WHERE "+column+">$1", now.UnixMilli()); err != nil {
 			return fmt.Errorf("failed to release readers: %w", err)
 		}
+	}
+	if _, err := s.db.Exec(ctx, "UPDATE tim_parked SET since_ms=$1 WHERE since_ms>$1", now.UnixMilli()); err != nil {
+		return fmt.Errorf("failed to release parked receipts: %w", err)
 	}
 	return nil
 }

@@ -44,6 +44,17 @@ func testParked(t *testing.T, b *bench) {
 	require.Equal(t, []receiptsdb.Parked{threaded}, older)
 }
 
+func testParkedAhead(t *testing.T, b *bench) {
+	ctx := t.Context()
+	ahead, past := parked("!a", "@u", "$1", -24*time.Hour), parked("!a", "@u", "$2", time.Hour)
+	require.NoError(t, b.Park(ctx, ahead, past))
+	require.NoError(t, b.Release(ctx, start()))
+	ahead.Since = stored(start())
+	got, err := b.ParkedOlder(ctx, start().Add(time.Second), 10)
+	require.NoError(t, err)
+	require.Equal(t, []receiptsdb.Parked{past, ahead}, got, "what was parked by a clock that was ahead has come now")
+}
+
 func testParkedAtMost(t *testing.T, b *bench) {
 	ctx := t.Context()
 	var want []receiptsdb.Parked

@@ -30,6 +30,7 @@ func Run(t *testing.T, open Open) {
 		"Reset room":              testResetRoom,
 		"Damaged rows":            testDamagedRows,
 		"Parked":                  testParked,
+		"Parked ahead of time":    testParkedAhead,
 		"Parked at most eight":    testParkedAtMost,
 		"Parked many":             testParkedMany,
 		"Parked for and unparked": testParkedFor,
