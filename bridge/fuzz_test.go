@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -53,7 +54,8 @@ func FuzzTransaction(f *testing.F) {
 	room := h.room("team", h.hs.User("ann"), "alice", "bob")
 	h.settled()
 	h.quietly()
-	h.hs.SetOutage(true) // what is done about events is not what is tried here, only that they are taken
+	// What is done about events is not what is tried here, only that they are taken.
+	h.hs.FailRequests(matrixtest.Path(""), math.MaxInt, http.StatusForbidden, "M_FORBIDDEN", 0)
 	n := 0
 	f.Fuzz(func(t *testing.T, kind uint8, sender, content, redacts, event string) {
 		if !json.Valid([]byte(content)) || !json.Valid([]byte(redacts)) || len(content) > 64<<10 {

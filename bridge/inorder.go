@@ -25,7 +25,7 @@ const (
 	lookUpPause = 50 * time.Millisecond
 	lookUpTries = 20
 	// lookUpPatience is how long transactions are refused, so that they come again, while the homeserver does not answer.
-	lookUpPatience = time.Minute
+	lookUpPatience = 20 * time.Second
 	// maxChecked bounds the rooms that are remembered as looked up; beyond it some are looked up again.
 	maxChecked = 100_000
 )
@@ -73,6 +73,9 @@ func (b *Bridge) lookUpFirst(ctx context.Context, events []matrix.Event) (l look
 		return l, false, fmt.Errorf("failed to look up whether events are missing: %w", err)
 	} else if err != nil {
 		// It does not let us look, or has not for long: what it hands over counts.
+		if temporary == nil {
+			b.checked(room, outages)
+		}
 		zerolog.Ctx(ctx).Warn().Err(err).Stringer("room_id", room).Stringer("event_id", events[i].ID).Msg("Failed to look up whether events are missing")
 		return l, false, nil
 	}
@@ -112,29 +115,34 @@ func (b *Bridge) lookUp(ctx context.Context, room id.RoomID, event id.EventID) (
 type inOrder struct {
 	outages int64     // when it was looked up
 	failing time.Time // since when it cannot be looked up
+	asked   time.Time // when that was tried last
 }
 
-// doubtful tells whether the homeserver has been away since a room was last looked up.
+// doubtful tells whether the homeserver has been away since a room was last looked up. While it does not answer, it is asked rarely.
 func (b *Bridge) doubtful(room id.RoomID, outages int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	at, ok := b.inOrder[room]
+	if ok && !at.failing.IsZero() {
+		return at.patient() || time.Since(at.asked) > lookUpPatience
+	}
 	return !ok || at.outages != outages
 }
 
-// mayWait tells whether a transaction may be refused because a room cannot be looked up: for a while, since it holds up all others.
+// patient tells whether transactions may be refused because a room cannot be looked up: not for long, since that holds up all others.
+func (o inOrder) patient() bool { return time.Since(o.failing) < lookUpPatience }
+
+// mayWait notes that a room cannot be looked up, and tells whether its transaction may be refused.
 func (b *Bridge) mayWait(room id.RoomID) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	at, ok := b.inOrder[room]
-	if !ok {
-		at.outages = -1
-	}
+	at := b.inOrder[room]
+	at.asked = time.Now()
 	if at.failing.IsZero() {
-		at.failing = time.Now()
+		at.failing = at.asked
 	}
 	b.inOrder[room] = at
-	return time.Since(at.failing) < lookUpPatience
+	return at.patient()
 }
 
 func (b *Bridge) checked(room id.RoomID, outages int64) {

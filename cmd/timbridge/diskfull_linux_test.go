@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,7 +93,13 @@ func testFullDisk(t *testing.T, dir string, full, free func(*runningBridge)) {
 `)
 	got := call(t, dir, nil, "import", "in.ndjson")
 	require.Equal(t, exitOK, got.code, got.stderr)
-	b := startBridge(t, dir)
+	// It lets the bridge do nothing, which is enough for taking transactions.
+	homeserver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write([]byte(`{"errcode":"M_FORBIDDEN","error":"nobody may do anything here"}`))
+	}))
+	defer homeserver.Close()
+	b := startBridgeBeside(t, dir, homeserver.URL)
 	client := func(user string) *v2timtest.Client {
 		c, err := v2timtest.New("http://"+b.v2tim, 1400000000, testSecret, user)
 		require.NoError(t, err)
@@ -144,7 +151,7 @@ func testFullDisk(t *testing.T, dir string, full, free func(*runningBridge)) {
 	}
 	require.NotContains(t, got.stdout, "$late")
 
-	b = startBridge(t, dir)
+	b = startBridgeBeside(t, dir, homeserver.URL)
 	require.Equal(t, http.StatusOK, b.transaction(t, "$late"))
 	require.NoError(t, ack("m2"))
 	list, err := client("alice").GetMessageReadReceipts(t.Context(), "m1", "m2")

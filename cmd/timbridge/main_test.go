@@ -74,8 +74,10 @@ func call(t *testing.T, dir string, environ []string, args ...string) outcome {
 // Secrets of the tests; none of them may ever be printed.
 const (
 	testSecret = "s3cr3t-hunter2-0123456789-abcdefghijkl"
-	testTokens = "appservice: {as_token: as-" + testSecret + ", hs_token: hs-" + testSecret + "}\n"
-	testConfig = "homeserver: {address: 'http://127.0.0.1:1', domain: matrix.test}\n" +
+	// deadHomeserver is where nobody listens.
+	deadHomeserver = "http://127.0.0.1:1"
+	testTokens     = "appservice: {as_token: as-" + testSecret + ", hs_token: hs-" + testSecret + "}\n"
+	testConfig     = "homeserver: {address: '" + deadHomeserver + "', domain: matrix.test}\n" +
 		"tencent: {sdk_app_id: 1400000000, secret_key: " + testSecret + "}\n"
 )
 

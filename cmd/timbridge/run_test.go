@@ -60,8 +60,14 @@ type runningBridge struct {
 
 func startBridge(t *testing.T, dir string, args ...string) *runningBridge {
 	t.Helper()
+	return startBridgeBeside(t, dir, deadHomeserver, args...)
+}
+
+// startBridgeBeside starts it with a homeserver at an address.
+func startBridgeBeside(t *testing.T, dir, homeserver string, args ...string) *runningBridge {
+	t.Helper()
 	ports := freePorts(t, 2)
-	write(t, dir, "config.yaml", testConfig+fmt.Sprintf(
+	write(t, dir, "config.yaml", strings.Replace(testConfig, deadHomeserver, homeserver, 1)+fmt.Sprintf(
 		"appservice: {port: %d, as_token: as-%s, hs_token: hs-%s}\nv2tim: {port: %d}\nlogging: {min_level: debug, writers: [{type: stdout, format: json}]}\n",
 		ports[0], testSecret, testSecret, ports[1]))
 	b := &runningBridge{cmd: exec.Command(binary, args...), output: &syncBuffer{}, address: fmt.Sprintf("127.0.0.1:%d", ports[0]), v2tim: fmt.Sprintf("127.0.0.1:%d", ports[1]), exited: make(chan struct{})}
