@@ -121,6 +121,34 @@ func TestLateEventsTakeTheirPlaces(t *testing.T) {
 	require.False(t, stays[carl.ID].IsMember())
 }
 
+// TestLateLeaveBeforeAJoinOnItsWay: only what is known already is newer than what comes late.
+func TestLateLeaveBeforeAJoinOnItsWay(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, matrixtest.Synapse())
+	ann, ben := h.hs.User("ann"), h.hs.User("ben")
+	room := h.room("team", ann, "alice")
+	h.join(ben, room)
+	h.message("team", ann.Send(room, "first"))
+	h.settled()
+	h.hs.Withhold(ben.ID, 2)
+	ben.Leave(room)
+	gone := ann.Send(room, "he is gone")
+	h.message("team", gone)
+	ben.Join(room)
+	changes := h.hs.MemberChanges(room)
+	leave, join := changes[len(changes)-2].Event, changes[len(changes)-1].Event
+	h.killed()
+	h.deliver(leave)
+	h.settled()
+	h.deliver(join)
+	last := ann.Send(room, "last")
+	h.message("team", last)
+	ben.SendReceipt(room, last)
+	h.wait("ben's receipt", func() bool { return h.message("team", last).ReadNum == 1 })
+	require.Zero(t, h.message("team", gone).ReadNum, "it was not said to him")
+	require.IsIncreasing(t, h.positions(leave, gone, join, last))
+}
+
 // TestWhatWasSaidWhileUnmappedIsNotTaken: what people said while the room was no group's is not missing.
 func TestWhatWasSaidWhileUnmappedIsNotTaken(t *testing.T) {
 	t.Parallel()

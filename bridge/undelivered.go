@@ -154,7 +154,9 @@ func (s *session) takeMissing(ctx context.Context, g *mapping.Group, around matr
 			missing = slices.DeleteFunc(missing, func(i int) bool { return i > asked || i == asked && handedOver })
 			return s.appendMissing(ctx, g, line, missing, places)
 		}
-		if err = s.insert(ctx, g, line[first], line[first+1:], placeIn(g, places, line[first+next].ID)); err != nil || s.groups[g.Key] != g {
+		// What is not known yet will be heard of in its turn.
+		after := slices.DeleteFunc(slices.Clone(line[first+1:]), func(ev matrix.Event) bool { return placeIn(g, places, ev.ID) == 0 })
+		if err = s.insert(ctx, g, line[first], after, placeIn(g, places, line[first+next].ID)); err != nil || s.groups[g.Key] != g {
 			return true, err // or the group has moved on
 		}
 	}
@@ -227,7 +229,7 @@ func tellMissing(ctx context.Context, g *mapping.Group, events []matrix.Event) {
 }
 
 // insert gives an event the place right before another of the room, moves whatever is kept by place from there on, and takes the event.
-// after is what follows it in the room.
+// after is what is known to follow it.
 func (s *session) insert(ctx context.Context, g *mapping.Group, ev matrix.Event, after []matrix.Event, next receipts.Pos) error {
 	known, err := s.b.maps.Places(ctx, []id.EventID{ev.ID})
 	if err != nil {
