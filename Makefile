@@ -15,7 +15,7 @@ BENCH ?= .
 BENCHTIME ?= 2s
 FUZZTIME ?= 15s
 # How many seeds `make chaos` runs, from which one on (0: any), how often timbridge is killed in each, and in which kind of world (all;
-# synapse and dendrite mean the real ones).
+# synapse and dendrite mean the real ones). KILL_HOMESERVER=1 has SIGKILL for real homeservers too.
 SEEDS ?= 8
 SEED ?= 0
 KILLS ?= 10
@@ -58,7 +58,7 @@ microbench: ## benchmarks of single packages (BENCH=pattern, BENCHTIME=2s)
 	go test -run '^$$' -bench '$(BENCH)' -benchtime '$(BENCHTIME)' -benchmem ./...
 
 chaos: ## break everything, many times, and compare (SEEDS=20 KILLS=10; SEED=n repeats one; KIND=synapse)
-	go test -count=1 -timeout 12h ./internal/chaos -run TestChaos -v -chaos.seeds $(SEEDS) -chaos.seed $(SEED) -chaos.kills $(KILLS) -chaos.kind '$(KIND)'
+	go test -count=1 -timeout 12h ./internal/chaos -run TestChaos -v -chaos.seeds $(SEEDS) -chaos.seed $(SEED) -chaos.kills $(KILLS) -chaos.kind '$(KIND)' $(if $(KILL_HOMESERVER),-chaos.kill-homeserver)
 
 fuzz: ## every fuzz target for FUZZTIME=15s
 	@.ci/fuzz.sh $(FUZZTIME)

@@ -15,8 +15,9 @@ import (
 // a guess: too early by all that was written in between. That it is one is kept, and when the event itself comes the stay gets its true
 // place. A guess is only made of Matrix users with an account; ghosts and linked users are members by Tencent's word.
 
-// guessKept is how long the event is waited for. What comes later is no longer about what the list said.
-const guessKept = time.Hour
+// guessKept is how long the event is waited for, by a clock that may be set meanwhile. What comes later is no longer about what the list
+// said.
+const guessKept = 24 * time.Hour
 
 // listedJoined takes that somebody is in the room by the list, of whom it is not known.
 func (s *session) listedJoined(ctx context.Context, g *mapping.Group, u mapping.User, asOf receipts.Pos) error {

@@ -3,10 +3,12 @@ package bridge
 import (
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,29 +37,72 @@ const maxViolations = 3
 func TestSimulation(t *testing.T) {
 	runs, first := simNumber(t, "TIMBRIDGE_SIMULATION", simRuns), simNumber(t, "TIMBRIDGE_SIMULATION_SEED", 1)
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a run leaves much behind
-	templates := make(map[simKind]simTemplate)
-	var total simResult
-	violations := 0
-	for i := range runs {
-		if violations == maxViolations {
-			t.Errorf("the last %d runs are left out", runs-i)
-			break
+	sims := simulations{first: first, runs: runs, templates: make(map[simKind]simTemplate)}
+	t.Run("stories", func(t *testing.T) {
+		for range runtime.GOMAXPROCS(0) {
+			t.Run("", func(t *testing.T) {
+				t.Parallel()
+				for sims.next(t) {
+				}
+			})
 		}
-		story := newSimStory(uint64(first + i)) //nolint:gosec // never negative
-		template, ok := templates[story.kind]
-		if !ok {
-			template = newSimTemplate(t, story.kind)
-			templates[story.kind] = template
-		}
-		r := template.play(t, story)
-		total.steps, total.restarts, total.jumps, total.virtual = total.steps+r.steps, total.restarts+r.restarts, total.jumps+r.jumps, total.virtual+r.virtual
-		if len(r.wrong) > 0 {
-			violations++
-			template.report(t, story, r)
-		}
-	}
+	})
+	total := sims.total
 	t.Logf("%d runs from seed %d on: %d steps in %s of virtual time, %d restarts, %d times the clock was set",
-		runs, first, total.steps, total.virtual.Round(time.Minute), total.restarts, total.jumps)
+		sims.begun, first, total.steps, total.virtual.Round(time.Minute), total.restarts, total.jumps)
+}
+
+// simulations are the stories of a run, which several play at once.
+type simulations struct {
+	first, runs int
+
+	mu                sync.Mutex
+	begun, violations int
+	templates         map[simKind]simTemplate
+	total             simResult
+}
+
+// next plays the next story; it returns false when there is none.
+func (sims *simulations) next(t *testing.T) bool {
+	story, template, ok := sims.begin(t)
+	if !ok {
+		return false
+	}
+	r := template.play(t, story)
+	if sims.end(r) {
+		template.report(t, story, r)
+	}
+	return true
+}
+
+func (sims *simulations) begin(t *testing.T) (story simStory, template simTemplate, ok bool) {
+	sims.mu.Lock()
+	defer sims.mu.Unlock()
+	if sims.begun == sims.runs {
+		return story, template, false
+	} else if sims.violations == maxViolations {
+		t.Errorf("the last %d runs are left out", sims.runs-sims.begun)
+		return story, template, false
+	}
+	story = newSimStory(uint64(sims.first + sims.begun)) //nolint:gosec // never negative
+	sims.begun++
+	template, ok = sims.templates[story.kind]
+	if !ok {
+		template = newSimTemplate(t, story.kind)
+		sims.templates[story.kind] = template
+	}
+	return story, template, true
+}
+
+func (sims *simulations) end(r simResult) (wrong bool) {
+	sims.mu.Lock()
+	defer sims.mu.Unlock()
+	total := &sims.total
+	total.steps, total.restarts, total.jumps, total.virtual = total.steps+r.steps, total.restarts+r.restarts, total.jumps+r.jumps, total.virtual+r.virtual
+	if wrong = len(r.wrong) > 0; wrong {
+		sims.violations++
+	}
+	return wrong
 }
 
 func simNumber(t *testing.T, name string, otherwise int) int {

@@ -47,7 +47,7 @@ func (hs *realHomeserver) breakDown(a *actor) {
 	switch {
 	case !hs.lab.Running():
 		a.stats.fault("homeserver: gave up by itself")
-	case a.chance(0.5):
+	case !*killHomeserver || a.chance(0.5):
 		a.stats.fault("homeserver: restart")
 	default:
 		a.stats.fault("homeserver: kill -9")
