@@ -15,7 +15,7 @@ BENCH ?= .
 BENCHTIME ?= 2s
 FUZZTIME ?= 15s
 # How many seeds `make chaos` runs, from which one on (0: any), how often timbridge is killed in each, and in which kind of world (all;
-# synapse and dendrite mean the real ones). KILL_HOMESERVER=1 has SIGKILL for real homeservers too.
+# synapse and dendrite mean the real ones). KILL_HOMESERVER=1 kills real homeservers too, and starts Dendrite again.
 SEEDS ?= 8
 SEED ?= 0
 KILLS ?= 10

@@ -24,7 +24,7 @@ var (
 	killsFlag = flag.Int("chaos.kills", 4, "how often the process is ended for each seed")
 	kindFlag  = flag.String("chaos.kind", "", "run only this kind of world, see kinds; synapse and dendrite are the real ones")
 	// A homeserver that is killed may lose or change the order of what it has accepted itself, see docs/reliability.md.
-	killHomeserver = flag.Bool("chaos.kill-homeserver", false, "kill real homeservers with SIGKILL too")
+	killHomeserver = flag.Bool("chaos.kill-homeserver", false, "kill real homeservers with SIGKILL too, and start Dendrite again")
 	keepFlag       = flag.String("chaos.keep", "", "folder in which the logs and databases of seeds with violations are kept")
 )
 

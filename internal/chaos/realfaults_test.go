@@ -3,6 +3,8 @@ package chaos
 import (
 	"context"
 	"time"
+
+	"github.com/timbridge/timbridge/internal/lab"
 )
 
 // restartWithin is how long a real homeserver may take to start.
@@ -23,7 +25,12 @@ func (hs *realHomeserver) restart(ctx context.Context) {
 }
 
 func (hs *realHomeserver) faults() []faultKind {
-	return []faultKind{{2 * time.Second, hs.breakWays}, {10 * time.Second, hs.breakDown}}
+	kinds := []faultKind{{2 * time.Second, hs.breakWays}}
+	// Dendrite 0.15.2, started again under load, puts events into another order than before, in its own /sync too.
+	if hs.kind == lab.Synapse || *killHomeserver {
+		kinds = append(kinds, faultKind{10 * time.Second, hs.breakDown})
+	}
+	return kinds
 }
 
 func (hs *realHomeserver) breakWays(a *actor) {
