@@ -12,10 +12,11 @@ import (
 
 	"github.com/timbridge/timbridge/bridge/bridgedb"
 	"github.com/timbridge/timbridge/bridge/database"
+	"github.com/timbridge/timbridge/bridge/standby"
 )
 
 // errTakenOver: what this bridge keeps in memory is not what the database says any more, so it must end.
-var errTakenOver = errors.New("another timbridge has taken over this database: this one has stopped writing and ends")
+var errTakenOver = fmt.Errorf("this one has stopped writing and ends: %w", standby.ErrReplaced)
 
 // errOutcome: nobody knows yet whether a commit went through.
 var errOutcome = errors.New("the connection to the database was lost while committing, and whether the commit went through is not known yet")

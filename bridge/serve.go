@@ -2,14 +2,20 @@ package bridge
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"strconv"
 
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix"
+
 	"github.com/timbridge/timbridge/bridge/config"
+	"github.com/timbridge/timbridge/bridge/standby"
 	"github.com/timbridge/timbridge/bridge/webserver"
+	"github.com/timbridge/timbridge/receipts"
 )
 
 // Run starts the bridge, listens where the configuration says, and returns when ctx has ended and everything accepted has been
@@ -32,28 +38,83 @@ type api struct {
 	handler    http.Handler
 }
 
+// What the APIs are called, in the log and between replicas.
+const (
+	apiMatrix   = "Matrix"
+	apiV2TIM    = "V2TIM"
+	apiWebhooks = "webhooks"
+	apiReplicas = "replicas"
+)
+
+// apis are the listeners of a configuration, without handlers.
+func apis(cfg *config.Config) []api {
+	as, tim, hook := cfg.AppService, cfg.V2TIM, cfg.Tencent.Webhook
+	list := []api{
+		{name: apiMatrix, host: as.Hostname, port: as.Port, tls: as.TLS},
+		{name: apiV2TIM, host: tim.Hostname, port: tim.Port, tls: tim.TLS},
+	}
+	if cfg.Tencent.Mode == config.ModeCloud {
+		list = append(list, api{name: apiWebhooks, host: hook.Hostname, port: hook.Port, tls: hook.TLS})
+	}
+	return list
+}
+
+// StandbyAPIs are the listeners of a replica that stands by.
+func StandbyAPIs(cfg *config.Config, log zerolog.Logger) (list []standby.API) {
+	for _, a := range apis(cfg) {
+		list = append(list, standby.API{Server: a.server(cfg, log), Refuse: func(w http.ResponseWriter) { refuseStandingBy(w, a.name) }})
+	}
+	return list
+}
+
+// refuseStandingBy tells whoever asks to come again, in the words of the API.
+func refuseStandingBy(w http.ResponseWriter, name string) {
+	const why = "no timbridge works on the database at the moment, try again"
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	var body any = map[string]any{"ActionStatus": "FAIL", "ErrorInfo": why, "ErrorCode": receipts.CodeGroupInternalError}
+	if name == apiMatrix {
+		body = mautrix.MUnknown.WithMessage(why)
+	}
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+func (a api) server(cfg *config.Config, log zerolog.Logger) webserver.Config {
+	return webserver.Config{
+		Name: a.name, Address: net.JoinHostPort(a.host, strconv.Itoa(int(a.port))), Handler: a.handler,
+		MaxConnections: cfg.Bridge.MaxConnections, CertFile: a.tls.Cert, KeyFile: a.tls.Key, Log: log,
+	}
+}
+
 func (b *Bridge) matrixAPI() api {
 	as := b.cfg.AppService
-	return api{"Matrix", as.Hostname, as.Port, as.TLS, b.MatrixHandler()}
+	return api{apiMatrix, as.Hostname, as.Port, as.TLS, b.MatrixHandler()}
 }
 
 func (b *Bridge) listenAt(a api) (*webserver.Server, error) {
-	return webserver.Listen(webserver.Config{
-		Name: a.name, Address: net.JoinHostPort(a.host, strconv.Itoa(int(a.port))), Handler: a.handler,
-		MaxConnections: b.cfg.Bridge.MaxConnections, CertFile: a.tls.Cert, KeyFile: a.tls.Key, Log: b.log,
-	})
+	return webserver.Listen(a.server(b.cfg, b.log))
+}
+
+// listeners are all APIs with their handlers, and the one for other replicas.
+func (b *Bridge) listeners() []api {
+	handlers := map[string]http.Handler{apiMatrix: b.MatrixHandler(), apiV2TIM: b.V2TIMHandler()}
+	if b.cloud != nil {
+		handlers[apiWebhooks] = b.WebhookHandler()
+	}
+	list := apis(b.cfg)
+	for i := range list {
+		list[i].handler = handlers[list[i].name]
+	}
+	if r := b.cfg.Replica; r.Enabled {
+		secret := standby.Secret(string(b.cfg.AppService.HSToken))
+		list = append(list, api{apiReplicas, r.Hostname, r.Port, r.TLS, standby.Receive(secret, handlers)})
+	}
+	return list
 }
 
 // listen serves the APIs until ctx ends. Requests under way get the stop timeout to finish.
 func (b *Bridge) listen(ctx context.Context) error {
-	tim, hook := b.cfg.V2TIM, b.cfg.Tencent.Webhook
-	apis := []api{
-		b.matrixAPI(),
-		{"V2TIM", tim.Hostname, tim.Port, tim.TLS, b.V2TIMHandler()},
-	}
-	if b.cloud != nil {
-		apis = append(apis, api{"webhooks", hook.Hostname, hook.Port, hook.TLS, b.WebhookHandler()})
-	}
+	apis := b.listeners()
 	failed := make(chan error, len(apis))
 	var running []*webserver.Server
 	for _, a := range apis {

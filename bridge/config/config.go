@@ -18,6 +18,7 @@ type Config struct {
 	Homeserver   Homeserver   `yaml:"homeserver"`
 	AppService   AppService   `yaml:"appservice"`
 	Database     Database     `yaml:"database"`
+	Replica      Replica      `yaml:"replica"`
 	Matrix       Matrix       `yaml:"matrix"`
 	DoublePuppet DoublePuppet `yaml:"double_puppet"`
 	Tencent      Tencent      `yaml:"tencent"`
@@ -113,6 +114,19 @@ type Database struct {
 	// that is idle, or at all; 0 is never.
 	MaxConnIdleTime time.Duration `yaml:"max_conn_idle_time"`
 	MaxConnLifetime time.Duration `yaml:"max_conn_lifetime"`
+}
+
+// Replica is for several timbridges on one PostgreSQL database, of which one works and the others stand by.
+type Replica struct {
+	Enabled bool `yaml:"enabled"`
+	// Hostname and Port are where this one listens for the others.
+	Hostname string `yaml:"hostname"`
+	Port     uint16 `yaml:"port"`
+	// Address is how the others reach it.
+	Address string `yaml:"address"`
+	TLS     TLS    `yaml:"tls"`
+	// Takeover is after how long a silence of the one that works another takes its place.
+	Takeover time.Duration `yaml:"takeover"`
 }
 
 // Policy decides which message a ghost's receipt in Matrix points at.

@@ -64,7 +64,7 @@ func TestExampleLoads(t *testing.T) {
 	mayBeZero := []string{
 		"appservice.bot.avatar", "double_puppet.servers", "double_puppet.secrets", "tencent.sdk_app_id", "tencent.secret_key",
 		"tencent.base_url", "tencent.webhook.token", "tencent.webhook.bearer_token", "tencent.webhook.sources",
-		"appservice.tls.cert", "appservice.tls.key", "v2tim.tls.cert", "v2tim.tls.key", "tencent.webhook.tls.cert", "tencent.webhook.tls.key",
+		"appservice.tls.cert", "appservice.tls.key", "replica.enabled", "replica.tls.cert", "replica.tls.key", "v2tim.tls.cert", "v2tim.tls.key", "tencent.webhook.tls.cert", "tencent.webhook.tls.key",
 		"tencent.webhook.trusted_proxies", "tencent.webhook.forward", "tencent.webhook.forward_strict", "relay.media_url",
 		"bridge.auto_create", "bridge.auto_invite", "database.max_conn_idle_time", "database.max_conn_lifetime",
 		"v2tim.min_sdk_version", "v2tim.deny_platforms", "v2tim.callback_url", "v2tim.callback_token", "mapping.stamp_senders", "bridge.may_link",

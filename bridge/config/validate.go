@@ -137,6 +137,7 @@ func (c *Config) checkDatabase(found *findings) {
 	default:
 		found.problem("database.type", "%q is not known: use sqlite3-fk-wal or postgres", db.Type)
 	}
+	c.checkReplica(found)
 	if db.URI == "" {
 		found.problem("database.uri", "is not set: give a path, for instance file:timbridge.db, or the address of a PostgreSQL database")
 	}

@@ -70,6 +70,14 @@ func TestValidate(t *testing.T) {
 		"certificate alone":  {func(c *Config) { c.AppService.TLS.Cert, c.V2TIM.TLS.Cert = "x", "x" }, []string{"appservice.tls.key", "v2tim.tls.key"}},
 		"key alone":          {func(c *Config) { c.AppService.TLS.Key, c.V2TIM.TLS.Key = "x", "x" }, []string{"appservice.tls.cert", "v2tim.tls.cert"}},
 		"certificate, key":   {func(c *Config) { c.V2TIM.TLS = TLS{Cert: "x", Key: "y"} }, nil},
+		"replicas": {func(c *Config) {
+			c.Replica.Enabled, c.Database.Type, c.Database.URI = true, DatabasePostgres, "postgres://h/d"
+		}, nil},
+		"replicas on SQLite": {func(c *Config) { c.Replica.Enabled = true }, []string{"replica.enabled: needs PostgreSQL"}},
+		"lonely replica": {func(c *Config) {
+			c.Replica = Replica{Enabled: true}
+			c.Database.Type, c.Database.URI = DatabasePostgres, "postgres://h/d"
+		}, []string{"replica.port", "replica.address", "replica.takeover"}},
 		"no burst":           {func(c *Config) { c.V2TIM.RateLimit.Burst = 0 }, []string{"v2tim.rate_limit.burst"}},
 		"no limit, no burst": {func(c *Config) { c.V2TIM.RateLimit = RateLimit{} }, nil},
 		"sdk version":        {func(c *Config) { c.V2TIM.MinSDKVersion = "v3" }, []string{"v2tim.min_sdk_version"}},

@@ -5,10 +5,12 @@ import (
 	"errors"
 
 	"github.com/rs/zerolog"
+	"go.mau.fi/util/dbutil"
 
 	"github.com/timbridge/timbridge/bridge"
 	"github.com/timbridge/timbridge/bridge/config"
 	"github.com/timbridge/timbridge/bridge/database"
+	"github.com/timbridge/timbridge/bridge/standby"
 )
 
 // runBridge sets up the log and runs until ctx ends.
@@ -38,10 +40,25 @@ func (p *program) runBridge(ctx context.Context, opts *options, res *config.Resu
 // run starts the bridge and stops it in order when ctx ends; that is no error.
 // The logger is in ctx.
 func run(ctx context.Context, cfg *config.Config, ignoreNewer bool) (err error) {
+	if cfg.Replica.Enabled {
+		err = standby.Run(ctx, cfg, bridge.StandbyAPIs(cfg, *zerolog.Ctx(ctx)), func(ctx context.Context, db *dbutil.Database) error {
+			return work(ctx, cfg, db, ignoreNewer)
+		})
+		var coded *codedError
+		if err != nil && !errors.As(err, &coded) {
+			return databaseFailure(err)
+		}
+		return err
+	}
 	db, err := database.Open(ctx, cfg.Database)
 	if err != nil {
 		return databaseFailure(err)
 	}
+	return work(ctx, cfg, db, ignoreNewer)
+}
+
+// work runs the bridge on a database, which it closes.
+func work(ctx context.Context, cfg *config.Config, db *dbutil.Database, ignoreNewer bool) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.IgnoreUnsupportedDatabase = ignoreNewer
 	b, err := bridge.New(cfg, db, *zerolog.Ctx(ctx))

@@ -1,0 +1,118 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/timbridge/timbridge/bridge/config"
+)
+
+// Leader is the one of several timbridges that works on a database.
+type Leader struct {
+	Owner   string // tells processes apart; "" if nobody has worked yet
+	Address string // where the others reach it
+	// Silent is since when it has said nothing, by the server's clock.
+	Silent time.Duration
+	// Locked tells that somebody holds the lock on the database.
+	Locked bool
+}
+
+// Leadership is the row that says who works on a PostgreSQL database. It decides nothing: whoever holds the lock works, see [Open], and
+// whose commits find the mark of another has been replaced. It tells the others where to pass requests on, and when to end a session
+// that holds the lock and does nothing.
+//
+// The table is no part of the versioned schema, so that processes of different versions understand it. It is safe for concurrent use.
+type Leadership struct {
+	db *sql.DB
+}
+
+// leaderTable must never change in a way that an older timbridge does not understand.
+const leaderTable = `CREATE TABLE IF NOT EXISTS timbridge_replica (
+	id      INTEGER PRIMARY KEY CHECK (id = 1),
+	owner   TEXT NOT NULL,
+	address TEXT NOT NULL,
+	seen    TIMESTAMPTZ NOT NULL
+)`
+
+// lockHolders picks the sessions with the lock; $1 is lockClass.
+const lockHolders = `FROM pg_locks WHERE locktype = 'advisory' AND classid = $1 AND objid = (hashtext(current_schema())::bigint & 4294967295)
+	AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+
+// OpenLeadership connects to the database and makes the table if there is none. It takes no lock.
+func OpenLeadership(ctx context.Context, cfg config.Database) (*Leadership, error) {
+	if cfg.Type != config.DatabasePostgres {
+		return nil, fmt.Errorf("failed to look for other replicas: %w: they need PostgreSQL", ErrUnsupported)
+	}
+	s, err := parseServer(string(cfg.URI))
+	if err != nil {
+		return nil, fmt.Errorf("failed to look for other replicas: database.uri will not do: %w", err)
+	}
+	db := sql.OpenDB(stdlib.GetConnector(*s.config))
+	db.SetMaxOpenConns(2)
+	db.SetMaxIdleConns(1)
+	var there bool
+	err = db.QueryRowContext(ctx, `SELECT to_regclass('timbridge_replica') IS NOT NULL`).Scan(&there)
+	if err == nil && !there {
+		// Two that begin at once may both want to make it, and one is refused.
+		if _, err = db.ExecContext(ctx, leaderTable); err != nil {
+			_, err = db.ExecContext(ctx, leaderTable)
+		}
+	}
+	if err != nil {
+		_ = db.Close()
+		return nil, explainServer(s, err)
+	}
+	return &Leadership{db: db}, nil
+}
+
+// Look says who works.
+func (l *Leadership) Look(ctx context.Context) (leader Leader, err error) {
+	if err = l.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 `+lockHolders+`)`, lockClass).Scan(&leader.Locked); err != nil {
+		return leader, fmt.Errorf("failed to look for the lock on the database: %w", err)
+	}
+	var silent float64
+	err = l.db.QueryRowContext(ctx, `SELECT owner, address, EXTRACT(EPOCH FROM clock_timestamp() - seen) FROM timbridge_replica`).
+		Scan(&leader.Owner, &leader.Address, &silent)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return leader, fmt.Errorf("failed to look for the leader: %w", err)
+	}
+	leader.Silent = time.Duration(silent * float64(time.Second))
+	return leader, nil
+}
+
+// Take says that owner works from now on. It must hold the lock.
+func (l *Leadership) Take(ctx context.Context, owner, address string) error {
+	_, err := l.db.ExecContext(ctx, `INSERT INTO timbridge_replica (id, owner, address, seen) VALUES (1, $1, $2, clock_timestamp())
+		ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, address = excluded.address, seen = excluded.seen`, owner, address)
+	if err != nil {
+		return fmt.Errorf("failed to take the lead: %w", err)
+	}
+	return nil
+}
+
+// Beat says that owner is there. It is false if another has taken the lead.
+func (l *Leadership) Beat(ctx context.Context, owner string) (still bool, err error) {
+	result, err := l.db.ExecContext(ctx, `UPDATE timbridge_replica SET seen = clock_timestamp() WHERE owner = $1`, owner)
+	if err != nil {
+		return true, fmt.Errorf("failed to tell other replicas that this one is there: %w", err)
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
+// Depose ends the session that holds the lock, so that it can be taken. A process whose lock that was can write no more once another has
+// claimed the database.
+func (l *Leadership) Depose(ctx context.Context) error {
+	if _, err := l.db.ExecContext(ctx, `SELECT pg_terminate_backend(pid) `+lockHolders, lockClass); err != nil {
+		return fmt.Errorf("failed to end the session of a silent leader: %w", err)
+	}
+	return nil
+}
+
+// Close ends the connections.
+func (l *Leadership) Close() error { return l.db.Close() }

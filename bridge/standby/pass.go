@@ -1,0 +1,140 @@
+package standby
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// What a request that is passed on carries beside its own headers.
+const (
+	headerSecret = "Timbridge-Replica"
+	headerAPI    = "Timbridge-Api"
+	headerRemote = "Timbridge-Remote"
+)
+
+const (
+	// leaderWait is how long a request waits for a leader, leaderPoll how often it looks.
+	leaderWait = 10 * time.Second
+	leaderPoll = 50 * time.Millisecond
+)
+
+var errNoLeader = errors.New("no timbridge leads at the moment")
+
+// Secret is what replicas know each other by: they share the hs_token.
+func Secret(hsToken string) string {
+	mac := hmac.New(sha256.New, []byte(hsToken))
+	mac.Write([]byte("timbridge replicas"))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// Receive serves what other replicas pass on, by the name of the API that they got it at. Anybody else gets 404. It is safe for
+// concurrent use.
+func Receive(secret string, apis map[string]http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		given := r.Header.Get(headerSecret)
+		handler := apis[r.Header.Get(headerAPI)]
+		if subtle.ConstantTimeCompare([]byte(given), []byte(secret)) != 1 || handler == nil {
+			http.NotFound(w, r)
+			return
+		}
+		if remote := r.Header.Get(headerRemote); remote != "" {
+			r.RemoteAddr = remote
+		}
+		for _, name := range []string{headerSecret, headerAPI, headerRemote} {
+			r.Header.Del(name)
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// target is a leader to pass requests on to. Its context ends when it leads no more: what was passed on to it is given up then, since one
+// that sleeps answers nothing and refuses nothing.
+type target struct {
+	url *url.URL
+	ctx context.Context //nolint:containedctx // it is the time for which the leader leads
+	end context.CancelFunc
+}
+
+// passer passes requests on to the leader.
+type passer struct {
+	secret string
+	leader func() *target // nil: nobody leads
+	base   http.RoundTripper
+	log    zerolog.Logger
+}
+
+// handler passes on what comes to an API. refuse answers where no leader can be reached.
+func (p *passer) handler(api string, refuse func(http.ResponseWriter)) http.Handler {
+	return &httputil.ReverseProxy{
+		FlushInterval: -1,
+		Transport:     p,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			// What proxies in front of us say of the client stays.
+			for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+				if values := r.In.Header.Values(name); len(values) > 0 {
+					r.Out.Header[name] = values
+				}
+			}
+			r.Out.Header.Set(headerSecret, p.secret)
+			r.Out.Header.Set(headerAPI, api)
+			r.Out.Header.Set(headerRemote, r.In.RemoteAddr)
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if r.Context().Err() == nil {
+				p.log.Warn().Err(err).Str("api", api).Msg("Failed to pass a request on to the leader")
+			}
+			refuse(w)
+		},
+	}
+}
+
+// RoundTrip sends a request to whoever leads. One that has not left yet waits for a leader; one that has may have been done, and fails.
+func (p *passer) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), leaderWait)
+	defer cancel()
+	body := r.Body
+	for {
+		leader := p.leader()
+		err := errNoLeader
+		if leader != nil {
+			out := r.Clone(whileLeading(r.Context(), leader))
+			out.URL.Scheme, out.URL.Host = leader.url.Scheme, leader.url.Host
+			if body != nil && body != http.NoBody {
+				out.Body = io.NopCloser(body) // a connection that cannot be made must not close it
+			}
+			var resp *http.Response
+			if resp, err = p.base.RoundTrip(out); err == nil {
+				return resp, nil
+			}
+			var op *net.OpError
+			if !errors.As(err, &op) || op.Op != "dial" {
+				return nil, err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(leaderPoll):
+		}
+	}
+}
+
+// whileLeading is a request's context that also ends with the leader.
+func whileLeading(ctx context.Context, leader *target) context.Context {
+	ctx, cancel := context.WithCancel(ctx) //nolint:govet // it ends with the request
+	stop := context.AfterFunc(leader.ctx, cancel)
+	context.AfterFunc(ctx, func() { stop(); cancel() })
+	return ctx
+}

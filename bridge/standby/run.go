@@ -1,0 +1,231 @@
+package standby
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.mau.fi/util/dbutil"
+
+	"github.com/timbridge/timbridge/bridge/config"
+	"github.com/timbridge/timbridge/bridge/database"
+	"github.com/timbridge/timbridge/bridge/webserver"
+)
+
+const (
+	// beats is how often a leader says that it is there in the time after which it counts as silent.
+	beats = 5
+	// minLook and maxLook bound how often one that stands by looks who leads.
+	minLook = 100 * time.Millisecond
+	maxLook = time.Second
+	// askWithin bounds a question to the database.
+	askWithin = 5 * time.Second
+)
+
+// ErrReplaced is for [Lead] to return when another has taken over.
+var ErrReplaced = errors.New("another timbridge has taken over this database")
+
+// API is a listener that every replica has.
+type API struct {
+	// Server has everything but the handler.
+	Server webserver.Config
+	// Refuse answers while nobody leads.
+	Refuse func(http.ResponseWriter)
+}
+
+// Lead works on the database until ctx ends, or until another has taken over (then it returns an error that is ErrReplaced). It closes
+// the database.
+type Lead func(ctx context.Context, db *dbutil.Database) error
+
+// replica is the life of one process. Its goroutine owns it but for what is atomic.
+type replica struct {
+	cfg    *config.Config
+	apis   []API
+	lead   Lead
+	log    zerolog.Logger
+	owner  string
+	row    *database.Leadership
+	leader atomic.Pointer[target]
+}
+
+// Run stands by and leads, in turns, until ctx ends, which is no error. The logger is in ctx. It returns an error where this process
+// cannot go on: a listener fails, or leading failed by something that is not another replica.
+func Run(ctx context.Context, cfg *config.Config, apis []API, lead Lead) error {
+	row, err := database.OpenLeadership(ctx, cfg.Database)
+	if err != nil {
+		return err
+	}
+	defer row.Close()
+	r := &replica{cfg: cfg, apis: apis, lead: lead, log: *zerolog.Ctx(ctx), owner: rand.Text(), row: row}
+	for ctx.Err() == nil {
+		db, err := r.standBy(ctx)
+		if err != nil || db == nil {
+			return err
+		}
+		if err = r.work(ctx, db); err != nil && (ctx.Err() != nil || !errors.Is(err, ErrReplaced)) {
+			return err
+		}
+	}
+	return nil
+}
+
+// standBy passes requests on until it is this one's turn, and returns the database with its lock; nil when ctx has ended.
+func (r *replica) standBy(ctx context.Context) (*dbutil.Database, error) {
+	base := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // nobody puts another there
+	base.Proxy = nil
+	base.MaxIdleConnsPerHost = 100
+	defer base.CloseIdleConnections()
+	defer r.follow("")
+	pass := &passer{secret: Secret(string(r.cfg.AppService.HSToken)), leader: r.leader.Load, base: base, log: r.log}
+	failed := make(chan error, len(r.apis))
+	var servers []*webserver.Server
+	stop := func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		for _, server := range servers {
+			_ = server.Shutdown(ctx) // whoever is cut off comes again
+		}
+		servers = nil
+	}
+	defer stop()
+	listening := false
+	for {
+		db, err := r.tryToLead(ctx)
+		if err != nil || db != nil || ctx.Err() != nil {
+			return db, err
+		}
+		if !listening { // not before it is clear that another leads
+			listening = true
+			for _, api := range r.apis {
+				cfg := api.Server
+				cfg.Handler = pass.handler(cfg.Name, api.Refuse)
+				server, err := webserver.Listen(cfg)
+				if err != nil {
+					return nil, err
+				}
+				servers = append(servers, server)
+				go func() {
+					if err := server.Serve(); err != nil {
+						failed <- err
+					}
+				}()
+			}
+			r.log.Info().Msg("Standing by, another replica leads")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil //nolint:nilnil // as it says
+		case err = <-failed:
+			return nil, err
+		case <-time.After(min(max(r.cfg.Replica.Takeover/beats, minLook), maxLook)):
+		}
+	}
+}
+
+// tryToLead opens the database if nobody works on it, or whoever does has been silent for too long.
+func (r *replica) tryToLead(ctx context.Context) (*dbutil.Database, error) {
+	ask, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	now, err := r.row.Look(ask)
+	if err != nil {
+		r.leaveIt(ctx, err, "Failed to look who leads")
+		return nil, nil //nolint:nilnil // not its turn
+	}
+	silent := now.Silent > r.cfg.Replica.Takeover
+	if now.Locked && !silent {
+		r.follow(now.Address)
+		return nil, nil //nolint:nilnil // not its turn
+	}
+	r.follow("")
+	if now.Locked {
+		r.log.Warn().Str("address", now.Address).Stringer("silent", now.Silent.Round(time.Millisecond)).Msg("The leader is silent, ending its session")
+		if err = r.row.Depose(ask); err != nil {
+			r.leaveIt(ctx, err, "Failed to take the place of a silent leader")
+			return nil, nil //nolint:nilnil // not its turn
+		}
+	}
+	db, err := database.Open(ctx, r.cfg.Database)
+	switch {
+	case errors.Is(err, database.ErrLocked):
+		return nil, nil //nolint:nilnil // another was faster
+	case err != nil:
+		r.leaveIt(ctx, err, "Failed to open the database")
+		return nil, nil //nolint:nilnil // it may be away
+	}
+	if err = r.row.Take(ask, r.owner, r.cfg.Replica.Address); err != nil {
+		_ = db.Close()
+		r.leaveIt(ctx, err, "Failed to take the lead")
+		return nil, nil //nolint:nilnil // it may be away
+	}
+	return db, nil
+}
+
+// follow has requests passed on to an address; to nobody if there is none, or it is this one's own, which has only begun.
+func (r *replica) follow(address string) {
+	before := r.leader.Load()
+	if before != nil && before.url.String() == address {
+		return
+	}
+	var next *target
+	if leader, err := url.Parse(address); err == nil && address != "" && address != r.cfg.Replica.Address {
+		next = &target{url: leader}
+		next.ctx, next.end = context.WithCancel(context.Background())
+	}
+	r.leader.Store(next)
+	if before != nil {
+		before.end()
+	}
+}
+
+func (r *replica) leaveIt(ctx context.Context, err error, text string) {
+	if ctx.Err() == nil {
+		r.log.Warn().Err(err).Msg(text)
+	}
+}
+
+// work leads until ctx ends or another has taken over.
+func (r *replica) work(ctx context.Context, db *dbutil.Database) error {
+	r.log.Info().Msg("Leading")
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan struct{})
+	defer func() { cancel(nil); <-done }()
+	go func() {
+		defer close(done)
+		r.beat(ctx, cancel)
+	}()
+	err := r.lead(ctx, db)
+	if errors.Is(context.Cause(ctx), ErrReplaced) || errors.Is(err, ErrReplaced) {
+		r.log.Warn().Err(err).Msg("Another replica has taken over")
+		return ErrReplaced
+	}
+	return err
+}
+
+// beat says that this one is there, until ctx ends; it ends ctx when another has taken the lead.
+func (r *replica) beat(ctx context.Context, end context.CancelCauseFunc) {
+	ticker := time.NewTicker(r.cfg.Replica.Takeover / beats)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		ask, cancel := context.WithTimeout(ctx, askWithin)
+		still, err := r.row.Beat(ask, r.owner)
+		cancel()
+		switch {
+		case err != nil:
+			r.leaveIt(ctx, err, "Failed to tell the other replicas that this one is there")
+		case !still:
+			end(ErrReplaced)
+			return
+		}
+	}
+}
