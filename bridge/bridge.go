@@ -62,7 +62,6 @@ type Bridge struct {
 	cloud   *cloud // nil in standalone
 	// homeserver and tencent are the two sides as far as they are there.
 	homeserver, tencent *side
-	returned            chan struct{} // the homeserver was away and is back
 	commands            commands
 
 	markers *reconciler[marker]
@@ -113,10 +112,9 @@ func New(cfg *config.Config, db *dbutil.Database, log zerolog.Logger, opts ...Op
 		mapped: newBroadcast(), called: newBroadcast(), running: make(map[string]bool), unseen: make(map[reader]unseen),
 		awaiting: make(map[id.EventID]awaited),
 		inOrder:  make(map[id.RoomID]inOrder),
-		returned: make(chan struct{}, 1),
 		private:  make(map[mapping.UserKey]bool), strange: newStrangers(),
 	}
-	b.homeserver, b.tencent = newSide(log, "homeserver", b.homeserverReturned), newSide(log, "Tencent", b.wakeReconcilers)
+	b.homeserver, b.tencent = newSide(log, "homeserver", b.wakeReconcilers), newSide(log, "Tencent", b.wakeReconcilers)
 	for _, opt := range opts {
 		opt(b)
 	}
@@ -216,7 +214,6 @@ func (b *Bridge) Start(ctx context.Context) error {
 	b.tasks.Go(b.watchAwaited)
 	b.tasks.Go(b.sweep)
 	b.tasks.Go(b.watchClock)
-	b.tasks.Go(b.watchReturns)
 	b.tasks.Go(b.enter)
 	b.tasks.Go(b.learnImported)
 	if b.backend != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -59,36 +58,6 @@ func (b *Bridge) refreshAll(ctx context.Context) error {
 		}
 		return err
 	})
-}
-
-// settledAfter is how long after an outage a homeserver may still hand over what it was about to: Dendrite 0.15.2 takes half a minute.
-const settledAfter = 45 * time.Second
-
-// watchReturns learns who is in the rooms some time after each outage of the homeserver: it may have handed over somebody's comings and
-// goings in another order than that in which they were.
-func (b *Bridge) watchReturns() {
-	for {
-		select {
-		case <-b.returned:
-		case <-b.ctx.Done():
-			return
-		}
-		if !sleep(b.ctx, settledAfter) {
-			return
-		}
-		if err := b.refreshAll(b.ctx); err != nil && b.ctx.Err() == nil {
-			b.log.Warn().Err(err).Msg("Failed to learn who is in the bridged rooms")
-		}
-	}
-}
-
-// homeserverReturned is called when the homeserver answers again.
-func (b *Bridge) homeserverReturned() {
-	b.wakeReconcilers()
-	select {
-	case b.returned <- struct{}{}:
-	default:
-	}
 }
 
 // refresh asks the homeserver who is in a room and takes the answer.
