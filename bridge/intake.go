@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"iter"
 	"strings"
 	"time"
 
@@ -47,21 +46,6 @@ func (s *session) events(ctx context.Context, events []matrix.Event) error {
 		}
 	}
 	return nil
-}
-
-// roomRuns splits events into the longest runs of one room.
-func roomRuns(events []matrix.Event) iter.Seq[[]matrix.Event] {
-	return func(yield func([]matrix.Event) bool) {
-		for start, i := 0, 1; i <= len(events); i++ {
-			if i < len(events) && events[i].RoomID == events[start].RoomID {
-				continue
-			}
-			if !yield(events[start:i]) {
-				return
-			}
-			start = i
-		}
-	}
 }
 
 // HandleSync implements matrix.Intake: what it says and the place where /sync goes on are one commit.

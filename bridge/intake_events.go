@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
@@ -77,6 +78,21 @@ func (s *session) roomEvents(ctx context.Context, events []matrix.Event) error {
 
 func (s *session) newEvent(g *mapping.Group, ev *matrix.Event, thread string) mapping.NewEvent {
 	return mapping.NewEvent{EventID: ev.ID, Thread: thread, At: s.now, Gap: g.SeqSource != mapping.SeqSourceOwn && s.b.isMessage(ev)}
+}
+
+// roomRuns splits events into the longest runs of one room.
+func roomRuns(events []matrix.Event) iter.Seq[[]matrix.Event] {
+	return func(yield func([]matrix.Event) bool) {
+		for start, i := 0, 1; i <= len(events); i++ {
+			if i < len(events) && events[i].RoomID == events[start].RoomID {
+				continue
+			}
+			if !yield(events[start:i]) {
+				return
+			}
+			start = i
+		}
+	}
 }
 
 // threadOf finds the thread that an event belongs to: its own, or that of the message it reacts to or edits.

@@ -116,19 +116,6 @@ type Database struct {
 	MaxConnLifetime time.Duration `yaml:"max_conn_lifetime"`
 }
 
-// Replica is for several timbridges on one PostgreSQL database, of which one works and the others stand by.
-type Replica struct {
-	Enabled bool `yaml:"enabled"`
-	// Hostname and Port are where this one listens for the others.
-	Hostname string `yaml:"hostname"`
-	Port     uint16 `yaml:"port"`
-	// Address is how the others reach it.
-	Address string `yaml:"address"`
-	TLS     TLS    `yaml:"tls"`
-	// Takeover is after how long a silence of the one that works another takes its place.
-	Takeover time.Duration `yaml:"takeover"`
-}
-
 // Policy decides which message a ghost's receipt in Matrix points at.
 type Policy string
 

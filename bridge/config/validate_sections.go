@@ -14,24 +14,6 @@ const minSecretKey = 32
 // maxUserID is the longest Tencent UserID in bytes (https://trtc.io/zh/document/34381).
 const maxUserID = 32
 
-func (c *Config) checkReplica(found *findings) {
-	r := c.Replica
-	if !r.Enabled {
-		return
-	}
-	if c.Database.Type != DatabasePostgres {
-		found.problem("replica.enabled", "needs PostgreSQL: set database.type to postgres")
-	}
-	if r.Port == 0 {
-		found.problem("replica.port", "is not set")
-	}
-	checkURL(found, "replica.address", r.Address)
-	checkTLS(found, "replica.tls", r.TLS)
-	if r.Takeover < time.Second || r.Takeover > 5*time.Minute {
-		found.problem("replica.takeover", "has to be from 1s to 5m")
-	}
-}
-
 func (c *Config) checkMatrix(found *findings) {
 	m := c.Matrix
 	if c.Homeserver.RequestTimeout < time.Second {
