@@ -16,8 +16,8 @@ import (
 type Leader struct {
 	Owner   string // tells processes apart; "" if nobody has worked yet
 	Address string // where the others reach it
-	// Silent is since when it has said nothing, by the server's clock.
-	Silent time.Duration
+	// Seen is when it gave its last sign of life, by the server's clock.
+	Seen time.Time
 	// Locked tells that somebody holds the lock on the database.
 	Locked bool
 }
@@ -75,13 +75,10 @@ func (l *Leadership) Look(ctx context.Context) (leader Leader, err error) {
 	if err = l.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 `+lockHolders+`)`, lockClass).Scan(&leader.Locked); err != nil {
 		return leader, fmt.Errorf("failed to look for the lock on the database: %w", err)
 	}
-	var silent float64
-	err = l.db.QueryRowContext(ctx, `SELECT owner, address, EXTRACT(EPOCH FROM clock_timestamp() - seen) FROM timbridge_replica`).
-		Scan(&leader.Owner, &leader.Address, &silent)
+	err = l.db.QueryRowContext(ctx, `SELECT owner, address, seen FROM timbridge_replica`).Scan(&leader.Owner, &leader.Address, &leader.Seen)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return leader, fmt.Errorf("failed to look for the leader: %w", err)
 	}
-	leader.Silent = time.Duration(silent * float64(time.Second))
 	return leader, nil
 }
 

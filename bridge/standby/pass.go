@@ -71,8 +71,10 @@ type target struct {
 type passer struct {
 	secret string
 	leader func() *target // nil: nobody leads
-	base   http.RoundTripper
-	log    zerolog.Logger
+	// standing ends when this one stands by no more.
+	standing context.Context //nolint:containedctx // as it says
+	base     http.RoundTripper
+	log      zerolog.Logger
 }
 
 // handler passes on what comes to an API. refuse answers where no leader can be reached.
@@ -125,6 +127,8 @@ func (p *passer) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		select {
 		case <-ctx.Done():
+			return nil, err
+		case <-p.standing.Done():
 			return nil, err
 		case <-time.After(leaderPoll):
 		}

@@ -32,7 +32,7 @@ type pair struct {
 func newPair(t *testing.T) *pair {
 	base := &http.Transport{}
 	p := &pair{replica: &replica{cfg: &config.Config{}, log: zerolog.Nop()}}
-	pass := &passer{secret: testSecret, leader: p.leader.Load, base: base, log: zerolog.Nop()}
+	pass := &passer{secret: testSecret, leader: p.leader.Load, standing: t.Context(), base: base, log: zerolog.Nop()}
 	p.front = httptest.NewServer(pass.handler("V2TIM", func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) }))
 	t.Cleanup(func() {
 		p.follow("")
@@ -131,7 +131,7 @@ func TestNobodyLeads(t *testing.T) {
 	p := newPair(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	arrived := make(chan struct{})
-	pass := &passer{leader: func() *target {
+	pass := &passer{standing: t.Context(), leader: func() *target {
 		select {
 		case <-arrived:
 		default:
@@ -143,6 +143,11 @@ func TestNobodyLeads(t *testing.T) {
 	req := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx)
 	_, err := pass.RoundTrip(req) //nolint:bodyclose // there is none
 	require.ErrorIs(t, err, errNoLeader)
+	standing, end := context.WithCancel(t.Context())
+	end()
+	pass = &passer{standing: standing, leader: func() *target { return nil }}
+	_, err = pass.RoundTrip(httptest.NewRequest(http.MethodGet, "/", nil)) //nolint:bodyclose // there is none
+	require.ErrorIs(t, err, errNoLeader, "nobody waits for one that begins to lead")
 	p.cfg.Replica.Address = "http://127.0.0.1:9"
 	p.follow(p.cfg.Replica.Address)
 	require.Nil(t, p.leader.Load(), "it is no leader of its own")

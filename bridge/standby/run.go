@@ -51,6 +51,9 @@ type replica struct {
 	owner  string
 	row    *database.Leadership
 	leader atomic.Pointer[target]
+	// heard is the leader's last sign of life, heardAt when this one saw it first.
+	heard   database.Leader
+	heardAt time.Time
 }
 
 // Run stands by and leads, in turns, until ctx ends, which is no error. The logger is in ctx. It returns an error where this process
@@ -67,8 +70,14 @@ func Run(ctx context.Context, cfg *config.Config, apis []API, lead Lead) error {
 		if err != nil || db == nil {
 			return err
 		}
-		if err = r.work(ctx, db); err != nil && (ctx.Err() != nil || !errors.Is(err, ErrReplaced)) {
+		err = r.work(ctx, db)
+		switch {
+		case ctx.Err() != nil && (errors.Is(err, ErrReplaced) || errors.Is(err, context.Canceled)):
+			return nil // ended while it began to lead
+		case err != nil && !errors.Is(err, ErrReplaced) && !database.Unreachable(err):
 			return err
+		case err != nil:
+			r.leaveIt(ctx, err, "This replica leads no more")
 		}
 	}
 	return nil
@@ -80,17 +89,20 @@ func (r *replica) standBy(ctx context.Context) (*dbutil.Database, error) {
 	base.Proxy = nil
 	base.MaxIdleConnsPerHost = 100
 	defer base.CloseIdleConnections()
-	defer r.follow("")
-	pass := &passer{secret: Secret(string(r.cfg.AppService.HSToken)), leader: r.leader.Load, base: base, log: r.log}
+	standing, end := context.WithCancel(ctx)
+	defer end()
+	pass := &passer{secret: Secret(string(r.cfg.AppService.HSToken)), leader: r.leader.Load, standing: standing, base: base, log: r.log}
 	failed := make(chan error, len(r.apis))
 	var servers []*webserver.Server
 	stop := func() {
+		// Nobody waits for this one to begin: whoever is cut off comes again.
+		r.follow("")
+		end()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		for _, server := range servers {
-			_ = server.Shutdown(ctx) // whoever is cut off comes again
+			_ = server.Shutdown(ctx)
 		}
-		servers = nil
 	}
 	defer stop()
 	listening := false
@@ -136,14 +148,14 @@ func (r *replica) tryToLead(ctx context.Context) (*dbutil.Database, error) {
 		r.leaveIt(ctx, err, "Failed to look who leads")
 		return nil, nil //nolint:nilnil // not its turn
 	}
-	silent := now.Silent > r.cfg.Replica.Takeover
-	if now.Locked && !silent {
+	silent := r.silence(now)
+	if now.Locked && silent <= r.cfg.Replica.Takeover {
 		r.follow(now.Address)
 		return nil, nil //nolint:nilnil // not its turn
 	}
 	r.follow("")
 	if now.Locked {
-		r.log.Warn().Str("address", now.Address).Stringer("silent", now.Silent.Round(time.Millisecond)).Msg("The leader is silent, ending its session")
+		r.log.Warn().Str("address", now.Address).Stringer("silent", silent.Round(time.Millisecond)).Msg("The leader is silent, ending its session")
 		if err = r.row.Depose(ask); err != nil {
 			r.leaveIt(ctx, err, "Failed to take the place of a silent leader")
 			return nil, nil //nolint:nilnil // not its turn
@@ -153,9 +165,11 @@ func (r *replica) tryToLead(ctx context.Context) (*dbutil.Database, error) {
 	switch {
 	case errors.Is(err, database.ErrLocked):
 		return nil, nil //nolint:nilnil // another was faster
-	case err != nil:
+	case err != nil && (database.Unreachable(err) || ctx.Err() != nil):
 		r.leaveIt(ctx, err, "Failed to open the database")
 		return nil, nil //nolint:nilnil // it may be away
+	case err != nil:
+		return nil, err
 	}
 	if err = r.row.Take(ask, r.owner, r.cfg.Replica.Address); err != nil {
 		_ = db.Close()
@@ -163,6 +177,15 @@ func (r *replica) tryToLead(ctx context.Context) (*dbutil.Database, error) {
 		return nil, nil //nolint:nilnil // it may be away
 	}
 	return db, nil
+}
+
+// silence is for how long this one has seen the same sign of life of the leader. Its age alone says little: after an outage of the
+// database every leader's is old.
+func (r *replica) silence(now database.Leader) time.Duration {
+	if now.Owner != r.heard.Owner || !now.Seen.Equal(r.heard.Seen) {
+		r.heard, r.heardAt = now, time.Now()
+	}
+	return time.Since(r.heardAt)
 }
 
 // follow has requests passed on to an address; to nobody if there is none, or it is this one's own, which has only begun.

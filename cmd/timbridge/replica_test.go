@@ -135,12 +135,15 @@ func (r *replicas) works(round string, use ...int) {
 			msgID = sent.MsgID
 			return err == nil
 		}, 30*time.Second, 20*time.Millisecond, "a message through replica %d", at(0))
-		require.NoError(r.t, r.client(at(1), "bob").SendMessageReadReceipts(ctx, msgID))
-		counts, err := r.client(at(2), "alice").GetMessageReadReceipts(ctx, msgID)
-		require.NoError(r.t, err)
-		require.Len(r.t, counts, 1)
-		require.EqualValues(r.t, 1, counts[0].ReadCount)
-		require.Equal(r.t, http.StatusOK, r.list[at(0)].transaction(r.t, fmt.Sprintf("$%s%d", round, i)))
+		// Whom a replica cuts off as it begins to lead asks again, as apps and homeservers do.
+		require.Eventually(r.t, func() bool { return r.client(at(1), "bob").SendMessageReadReceipts(ctx, msgID) == nil }, 30*time.Second, 20*time.Millisecond)
+		require.Eventually(r.t, func() bool {
+			counts, err := r.client(at(2), "alice").GetMessageReadReceipts(ctx, msgID)
+			return err == nil && len(counts) == 1 && counts[0].ReadCount == 1
+		}, 30*time.Second, 20*time.Millisecond)
+		require.Eventually(r.t, func() bool {
+			return r.list[at(0)].transaction(r.t, fmt.Sprintf("$%s%d", round, i)) == http.StatusOK
+		}, 30*time.Second, 20*time.Millisecond)
 	}
 }
 
