@@ -61,9 +61,12 @@ func runSeed(t *testing.T, seed uint64, k kind) *stats {
 	}
 	w.stats.load = time.Since(began)
 	w.settle()
+	w.checkReplicas()
 	w.deepCheck()
-	if line := w.bridge.Crash(); line != "" {
-		w.stats.violated(violation{"process", "timbridge", "no crash", line})
+	for _, r := range w.replicas {
+		if line := r.Crash(); line != "" {
+			w.stats.violated(violation{"process", "timbridge", "no crash", line})
+		}
 	}
 	w.stats.settled = time.Since(began) - w.stats.load
 	w.stats.messages, w.stats.receipts = w.ledger.count()
@@ -91,7 +94,12 @@ func (w *world) shake() error {
 		l.wg.Go(func() { a.loop(func() { act.do(&a) }) })
 	}
 	killer := actor{load: l, rand: w.rand(faultActors)}
-	err := killer.killer(*killsFlag)
+	var err error
+	if len(w.replicas) > 1 {
+		err = killer.killReplicas(*killsFlag)
+	} else {
+		err = killer.killer(*killsFlag)
+	}
 	cancel()
 	l.end()
 	return err
@@ -103,11 +111,12 @@ type faultKind struct {
 }
 
 func (w *world) faults() []faultKind {
-	list := append(w.hs.faults(),
-		faultKind{500 * time.Millisecond, func(a *actor) { a.repeat(a.rand) }},
-		faultKind{4 * time.Second, (*actor).lockDatabase},
-		faultKind{3 * time.Second, (*actor).fillDisk},
-	)
+	list := append(w.hs.faults(), faultKind{500 * time.Millisecond, func(a *actor) { a.repeat(a.rand) }})
+	if w.kind.postgres {
+		list = append(list, faultKind{4 * time.Second, (*actor).breakServer})
+	} else { // these are about SQLite's files
+		list = append(list, faultKind{4 * time.Second, (*actor).lockDatabase}, faultKind{3 * time.Second, (*actor).fillDisk})
+	}
 	if w.cloud != nil {
 		list = append(list, faultKind{700 * time.Millisecond, (*actor).breakTencent}, faultKind{1500 * time.Millisecond, (*actor).breakWebhooks})
 	}
@@ -129,19 +138,24 @@ func (w *world) keep() {
 			w.t.Log(err)
 		}
 	}
-	for _, name := range []string{"timbridge.log", "timbridge.db", "timbridge.db-wal", "config.yaml"} {
-		from, err := os.Open(filepath.Join(w.bridge.Dir, name))
-		if err != nil {
-			continue
-		}
-		to, err := os.Create(filepath.Join(dir, name))
-		if err == nil {
-			_, err = io.Copy(to, from)
-			_ = to.Close()
-		}
-		_ = from.Close()
-		if err != nil {
-			w.t.Log(err)
+	for i, r := range w.replicas {
+		for _, name := range []string{"timbridge.log", "timbridge.db", "timbridge.db-wal", "config.yaml"} {
+			from, err := os.Open(filepath.Join(r.Dir, name))
+			if err != nil {
+				continue
+			}
+			if len(w.replicas) > 1 {
+				name = fmt.Sprint("replica", i, ".", name)
+			}
+			to, err := os.Create(filepath.Join(dir, name))
+			if err == nil {
+				_, err = io.Copy(to, from)
+				_ = to.Close()
+			}
+			_ = from.Close()
+			if err != nil {
+				w.t.Log(err)
+			}
 		}
 	}
 }

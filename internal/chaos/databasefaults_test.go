@@ -3,12 +3,16 @@ package chaos
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	_ "modernc.org/sqlite" // holds the database busy
+
+	"github.com/timbridge/timbridge/internal/postgres"
 )
 
 // trouble counts the times at which the database could not be written, by our doing.
@@ -65,6 +69,47 @@ func (a *actor) lockDatabase() {
 	a.stats.fault(what)
 	a.rest(d)
 	_ = tx.Rollback()
+}
+
+// breakServer is what happens to a database server: mostly one of the timbridges is parted from it, now and then it is restarted.
+func (a *actor) breakServer() {
+	if !a.chance(0.2) {
+		a.cutDatabase()
+		return
+	}
+	a.trouble.begin()
+	defer a.trouble.end()
+	what, sig := "database: server restarted", syscall.SIGINT
+	if a.chance(0.5) {
+		what, sig = "database: server crashed", syscall.SIGQUIT
+	}
+	a.stats.fault(what)
+	err := a.server.Shut(sig)
+	a.rest(time.Duration(a.rand.IntN(5000)) * time.Millisecond)
+	if err = errors.Join(err, a.server.Run(context.WithoutCancel(a.ctx))); err != nil {
+		a.stats.violated(violation{"database", "server", "to be restarted", err.Error()})
+	}
+}
+
+// cutDatabase parts one of the timbridges from the database server: for one commit, which is done or not, or for a while.
+func (a *actor) cutDatabase() {
+	way := a.replicas[a.rand.IntN(len(a.replicas))].way
+	a.trouble.begin()
+	defer a.trouble.end()
+	switch a.rand.IntN(3) {
+	case 0:
+		a.stats.fault("database: cut off before a commit")
+		way.CutNext(postgres.CutBefore)
+	case 1:
+		a.stats.fault("database: cut off after a commit")
+		way.CutNext(postgres.CutAfter)
+	case 2:
+		a.stats.fault("database: cut off for a while")
+		way.Refuse(true)
+		defer way.Refuse(false)
+	}
+	a.rest(time.Duration(50+a.rand.IntN(2500)) * time.Millisecond)
+	way.CutNext(postgres.CutNever)
 }
 
 // disk is how large a file timbridge may write, running or just being started.

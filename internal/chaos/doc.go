@@ -22,14 +22,21 @@
 // under another, with more in them. Tencent Cloud: everything of that in each command, done or not; webhooks that are lost, doubled,
 // late, out of order. The homeserver: restarts, and where it is a real one kill -9.
 //
+// Where the database is a PostgreSQL server, that breaks in place of the files: it is restarted, crashes, and parts from one timbridge, in
+// the middle of a commit too. Where several replicas are on it, behind balancers that choose one for each connection, one or two of three
+// at a time are ended by SIGKILL or SIGTERM, or hang (SIGSTOP) for longer than the others bear with, the leader half of the time. They must
+// not end by themselves, and in the end each of them must answer. How long nobody answered after something was done to the leader is
+// measured.
+//
 // # Kinds of world
 //
-// Each seed has one of the [kinds], in turn: standalone and cloud, both policies of markers, people who are linked and unlinked, a group
-// that is unlinked and linked, on the fake homeserver (as Synapse and as Dendrite) and on a real Synapse and a real Dendrite
-// (internal/lab; skipped where they have not been fetched). On a real one people act slower, what an action without an answer has done
-// is looked up in the room, and an event's place is that in which timbridge was told of it: Dendrite, stopped in the middle of telling,
-// goes on with what came later. Whom that concerns is judged less strictly, and the code says where.
+// Each seed has one of the [kinds], in turn: standalone and cloud, both policies of markers, people who are linked and unlinked, a
+// group that is unlinked and linked, PostgreSQL with one timbridge and with replicas, on the fake homeserver (as Synapse and as
+// Dendrite) and on a real Synapse and a real Dendrite (internal/lab; skipped where they have not been fetched). On a real one people
+// act slower, what an action without an answer has done is looked up in the room, and an event's place is that in which timbridge was
+// told of it: Dendrite, stopped in the middle of telling, goes on with what came later. Whom that concerns is judged less strictly,
+// and the code says where.
 //
 // `make chaos` runs it with SEEDS and KILLS and prints a table; KIND=synapse and KIND=dendrite choose the real homeservers. A short run on
-// the fake ones is part of `make test`.
+// the fake ones, one of them with replicas, is part of `make test`.
 package chaos

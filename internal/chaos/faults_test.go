@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/timbridge/timbridge/internal/lab"
 )
 
 // killer ends and starts timbridge until it has been ended as often as was asked for. It is the only one that touches the process
@@ -36,42 +38,58 @@ func (a *actor) endOnce() error {
 		return errors.Join(errors.New("timbridge has ended by itself"), how, errors.New(a.bridge.LogTail(20)))
 	}
 	if a.chance(0.35) {
-		a.stats.add(&a.stats.stops, 1)
-		trouble := a.trouble.now()
-		err := a.bridge.Stop()
-		if err != nil && a.trouble.since(trouble) && !strings.Contains(err.Error(), "did not end within") {
-			a.stats.fault("database: gone while it stopped") // it says so, and with an exit code
-			return nil
-		}
-		return err
+		return a.stopInOrder(a.bridge)
 	}
 	a.stats.add(&a.stats.kills, 1)
 	a.bridge.Kill()
 	return nil
 }
 
-// startAgain starts timbridge, which is sometimes killed while it starts. Without its database it does not start; then it is tried
-// again, as systemd does.
-func (a *actor) startAgain() error {
-	a.stats.add(&a.stats.restarts, 1)
-	if a.chance(0.15) {
-		if err := a.bridge.Launch(); err != nil {
-			return err
-		}
-		a.rest(time.Duration(a.rand.IntN(250)) * time.Millisecond)
-		a.bridge.Kill()
-		a.stats.add(&a.stats.kills, 1)
-		a.stats.add(&a.stats.restarts, 1)
+// stopInOrder ends a timbridge with SIGTERM.
+func (w *world) stopInOrder(p *lab.Program) error {
+	w.stats.add(&w.stats.stops, 1)
+	trouble := w.trouble.now()
+	err := p.Stop()
+	if err != nil && w.trouble.since(trouble) && !strings.Contains(err.Error(), "did not end within") {
+		w.stats.fault("database: gone while it stopped") // it says so, and with an exit code
+		return nil
 	}
-	for {
-		trouble := a.trouble.now()
-		err := a.bridge.Start(context.WithoutCancel(a.ctx))
-		if err == nil || !a.trouble.since(trouble) {
+	return err
+}
+
+// startAgain starts timbridge, which is sometimes killed while it starts.
+func (a *actor) startAgain() error {
+	if a.chance(0.15) {
+		if err := a.startInVain(a.bridge, time.Duration(a.rand.IntN(250))*time.Millisecond); err != nil {
 			return err
 		}
-		a.stats.fault("database: gone while it started")
-		a.stats.add(&a.stats.restarts, 1)
-		rest(a.t.Context(), 200*time.Millisecond)
+	}
+	return a.startAtLast(context.WithoutCancel(a.ctx), a.bridge)
+}
+
+// startInVain starts a timbridge and kills it after a moment.
+func (a *actor) startInVain(p *lab.Program, moment time.Duration) error {
+	a.stats.add(&a.stats.restarts, 1)
+	if err := p.Launch(); err != nil {
+		return err
+	}
+	a.rest(moment)
+	p.Kill()
+	a.stats.add(&a.stats.kills, 1)
+	return nil
+}
+
+// startAtLast starts a timbridge. Without its database it does not start; then it is tried again, as systemd does.
+func (w *world) startAtLast(ctx context.Context, p *lab.Program) error {
+	for {
+		w.stats.add(&w.stats.restarts, 1)
+		trouble := w.trouble.now()
+		err := p.Start(ctx)
+		if err == nil || !w.trouble.since(trouble) {
+			return err
+		}
+		w.stats.fault("database: gone while it started")
+		rest(w.t.Context(), 200*time.Millisecond)
 	}
 }
 

@@ -17,6 +17,8 @@ type kind struct {
 	linking  bool   // people are linked and unlinked
 	cloud    bool
 	real     lab.Kind // a real homeserver in place of the fake one
+	postgres bool     // the database is a PostgreSQL server
+	replicas int      // how many timbridges there are on it; 0 is one
 }
 
 // kinds lists them all. Those with real homeservers come last: a short run leaves them out.
@@ -24,6 +26,7 @@ func kinds() []kind {
 	return []kind{
 		{name: "standalone-synapse", policy: "latest"},
 		{name: "cloud-synapse", policy: "latest", cloud: true},
+		{name: "replicas", policy: "latest", postgres: true, replicas: 3},
 		{name: "standalone-dendrite", policy: "latest", dendrite: true},
 		{name: "cloud-dendrite", policy: "latest", dendrite: true, cloud: true},
 		{name: "contiguous-synapse", policy: "contiguous"},
@@ -31,6 +34,8 @@ func kinds() []kind {
 		{name: "contiguous-dendrite", policy: "contiguous", dendrite: true},
 		{name: "cloud-contiguous", policy: "contiguous", cloud: true},
 		{name: "cloud-linking", policy: "latest", linking: true, cloud: true},
+		{name: "postgres", policy: "latest", postgres: true},
+		{name: "cloud-replicas", policy: "latest", cloud: true, postgres: true, replicas: 3},
 		{name: "real-synapse", policy: "latest", real: lab.Synapse},
 		{name: "real-dendrite", policy: "latest", dendrite: true, real: lab.Dendrite},
 		{name: "real-synapse-cloud", policy: "latest", cloud: true, real: lab.Synapse},

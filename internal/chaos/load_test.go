@@ -20,6 +20,7 @@ const (
 	matrixActors  = 200
 	moverActor    = 300
 	faultActors   = 400
+	frontActors   = 500
 )
 
 // begin lets everybody act until ctx ends.

@@ -19,8 +19,8 @@ var ports = lab.NewPorts(9000, 10000)
 
 // How much is run, see `make chaos`.
 var (
-	seedsFlag = flag.Int("chaos.seeds", 2, "how many seeds are run")
-	firstFlag = flag.Uint64("chaos.seed", 13, "the first seed, of which the others follow; 0: any")
+	seedsFlag = flag.Int("chaos.seeds", 3, "how many seeds are run")
+	firstFlag = flag.Uint64("chaos.seed", 32, "the first seed, of which the others follow; 0: any")
 	killsFlag = flag.Int("chaos.kills", 4, "how often the process is ended for each seed")
 	kindFlag  = flag.String("chaos.kind", "", "run only this kind of world, see kinds; synapse and dendrite are the real ones")
 	// A homeserver that is killed may lose or change the order of what it has accepted itself, see docs/reliability.md.

@@ -84,10 +84,8 @@ func (w *world) letGo() {
 		w.cloud.SetLatency(0)
 		w.cloud.Deliver(nil)
 	}
-	if !w.bridge.Started() {
-		if err := w.bridge.Start(w.t.Context()); err != nil {
-			w.stats.violated(violation{"process", "timbridge", "to start", err.Error()})
-		}
+	if err := w.startAll(w.t.Context()); err != nil {
+		w.stats.violated(violation{"process", "timbridge", "to start", err.Error()})
 	}
 }
 

@@ -2,12 +2,9 @@ package chaos
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +19,7 @@ import (
 	"github.com/timbridge/timbridge/bridge/v2tim"
 	"github.com/timbridge/timbridge/bridge/v2tim/v2timtest"
 	"github.com/timbridge/timbridge/internal/lab"
+	"github.com/timbridge/timbridge/internal/postgres"
 	"github.com/timbridge/timbridge/mapping"
 )
 
@@ -49,13 +47,15 @@ type world struct {
 	toHS     *gate               // from timbridge to the homeserver
 	toBridge *gate               // from the homeserver to timbridge
 	txns     transactions
-	bridge   *lab.Program
+	replicas []*replica
+	bridge   *lab.Program // the first of them, mostly the only one
+	fronts   []*balancer  // before them, if there are several
 	disk     disk
 	trouble  trouble
-	address  string // of timbridge, for the homeserver
-	v2tim    string // of timbridge, for apps
+	v2tim    string // where apps reach timbridge
 	database config.Database
-	http     *http.Client // of the apps
+	server   *postgres.Server // that it is on; nil if it is a file
+	http     *http.Client     // of the apps
 	root     *v2timtest.Client
 
 	groups []*group
@@ -93,31 +93,29 @@ func (w *world) rand(actor uint64) *rand.Rand {
 
 func newWorld(t *testing.T, seed uint64, k kind) *world {
 	w := &world{t: t, seed: seed, kind: k, stats: &stats{seed: seed, kind: k.name}, http: &http.Client{
-		Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: 3 * time.Second,
+		Transport: &http.Transport{MaxIdleConnsPerHost: 16, DisableKeepAlives: k.replicas > 1}, Timeout: 3 * time.Second,
 	}}
 	w.txns.taken, w.txns.order, w.txns.tried = make(map[string]time.Time), make(map[string]int), make(map[string]int)
+	w.newReplicas(max(k.replicas, 1))
+	w.database = w.newDatabase() // or the test is skipped
 	w.hs = w.newHomeserver()
-	dir := t.TempDir()
-	port, v2timPort, hookPort := freePort(t), freePort(t), freePort(t)
-	w.address, w.v2tim = local(port), local(v2timPort)
+	address := w.front(func(r *replica) int { return r.matrix })
+	w.v2tim = w.front(func(r *replica) int { return r.v2tim })
 	w.toHS = newGate("to homeserver", w.rand(1), w.stats, w.hs.URL)
-	w.toBridge = newGate("transactions", w.rand(2), w.stats, func() string { return w.address })
+	w.toBridge = newGate("transactions", w.rand(2), w.stats, func() string { return address })
 	w.toBridge.tried, w.toBridge.taken, w.toHS.whole = w.transactionTried, w.transactionTaken, k.real != ""
-	w.bridge = &lab.Program{Binary: binary, Dir: dir, Ready: []string{w.address + "/_matrix/mau/ready", w.v2tim}, HTTP: w.http, Launched: w.disk.launched}
-	conf := w.config(port, v2timPort)
+	w.toBridge.client.Transport.(*http.Transport).DisableKeepAlives = k.replicas > 1 // each request goes to any of them
 	if k.cloud {
 		opts := tencenttest.Options{
 			SDKAppID: sdkAppID, SecretKey: secretKey, Admins: []string{admin}, Seed: seed,
-			Hook: tencenttest.Hook{URL: local(hookPort), Token: hookToken}, Points: k.points(w.rand(3)),
+			Hook: tencenttest.Hook{URL: w.front(func(r *replica) int { return r.hooks }), Token: hookToken}, Points: k.points(w.rand(3)),
 			Limits: tencenttest.Limits{Group: -1},
 		}
 		w.cloud = tencenttest.Start(t, opts)
-		w.bridge.Ready = append(w.bridge.Ready, local(hookPort))
-		w.putInCloud(conf, hookPort)
 	}
 	t.Cleanup(w.close)
-	w.install(conf)
-	require.NoError(t, w.bridge.Start(t.Context()))
+	w.install()
+	require.NoError(t, w.startAll(t.Context()))
 	var err error
 	w.root, err = v2timtest.New(w.v2tim, sdkAppID, secretKey, admin)
 	require.NoError(t, err)
@@ -133,48 +131,18 @@ func (w *world) close() {
 	if w.cloud != nil {
 		w.cloud.Close()
 	}
-	w.bridge.Kill()
+	for _, r := range w.replicas {
+		r.Kill()
+	}
+	for _, b := range w.fronts {
+		b.stop()
+	}
 	w.toHS.stop()
 	w.toBridge.stop()
 	w.http.CloseIdleConnections()
 }
 
 func local(port int) string { return "http://127.0.0.1:" + strconv.Itoa(port) }
-
-func (w *world) config(port, v2timPort int) map[string]any {
-	return map[string]any{
-		"homeserver": map[string]any{"address": w.toHS.URL(), "domain": domain, "request_timeout": "3s"},
-		"appservice": map[string]any{
-			"address": w.toBridge.URL(), "hostname": "127.0.0.1", "port": port, "as_token": "as-token", "hs_token": "hs-token",
-			"bot": map[string]any{"username": "timbot"}, "username_template": ghostPrefix + "{{.}}",
-		},
-		"database":      map[string]any{"uri": "file:" + filepath.Join(w.bridge.Dir, "timbridge.db")},
-		"matrix":        map[string]any{"sync_interval": "1s", "policy": w.kind.policy},
-		"double_puppet": map[string]any{"secrets": map[string]any{domain: "as_token:" + puppetToken}},
-		"tencent":       map[string]any{"sdk_app_id": sdkAppID, "secret_key": secretKey, "admins": []string{admin}},
-		"v2tim":         map[string]any{"port": v2timPort, "rate_limit": map[string]any{"per_second": 0}},
-		"bridge":        map[string]any{"event_wait": "1s"},
-		"logging":       map[string]any{"min_level": "debug", "writers": []any{map[string]any{"type": "stdout", "format": "json"}}},
-	}
-}
-
-func (w *world) putInCloud(conf map[string]any, hookPort int) {
-	t := conf["tencent"].(map[string]any)
-	t["mode"], t["base_url"], t["request_timeout"], t["catch_up_interval"] = "cloud", w.cloud.URL(), "1s", "10s"
-	t["catch_up_messages"] = 1000
-	t["webhook"] = map[string]any{"port": hookPort, "token": hookToken}
-}
-
-// install writes the configuration and makes timbridge known to the homeserver.
-func (w *world) install(conf map[string]any) {
-	text, err := json.Marshal(conf) // YAML takes JSON as it is
-	require.NoError(w.t, err)
-	require.NoError(w.t, os.WriteFile(w.bridge.Config(), text, 0o600))
-	w.database = config.Database{
-		Type: config.DatabaseSQLite, URI: config.Secret(filepath.Join(w.bridge.Dir, "timbridge.db")), MaxOpenConns: 1, MaxIdleConns: 1,
-	}
-	w.register()
-}
 
 func freePort(t *testing.T) int {
 	t.Helper()
@@ -188,7 +156,7 @@ func (w *world) waitFor(what string, cond func() bool) {
 	w.t.Helper()
 	for deadline := time.Now().Add(w.kind.patience(20 * time.Second)); !cond(); {
 		if !rest(w.t.Context(), 20*time.Millisecond) || time.Now().After(deadline) {
-			require.Fail(w.t, "waited in vain for "+what, "timbridge printed:\n%s", w.bridge.LogTail(40))
+			require.Fail(w.t, "waited in vain for "+what, "timbridge printed:\n%s", w.logTail(40))
 		}
 	}
 }

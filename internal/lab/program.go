@@ -99,7 +99,8 @@ func (p *Program) Start(ctx context.Context) error {
 	}
 }
 
-// waitReady returns when it says that it listens, in what it has printed after the first bytes of its log, and answers there.
+// waitReady returns when it says that it listens, in what it has printed after the first bytes of its log, and answers there. One that
+// stands by listens too.
 func (p *Program) waitReady(ctx context.Context, printed int) error {
 	ctx, cancel := context.WithTimeout(ctx, programPatience)
 	defer cancel()
@@ -111,7 +112,8 @@ func (p *Program) waitReady(ctx context.Context, printed int) error {
 			errs = append(errs, p.probe(ctx, url))
 		}
 		err := errors.Join(errs...)
-		if err == nil && strings.Count(p.LogText()[printed:], `"message":"Listening"`) >= len(p.Ready) {
+		if text := p.LogText()[printed:]; err == nil &&
+			(strings.Count(text, `"message":"Listening"`) >= len(p.Ready) || strings.Contains(text, `"message":"Standing by`)) {
 			return nil
 		}
 		select {
@@ -173,6 +175,12 @@ func (p *Program) Stop() error {
 		return fmt.Errorf("timbridge did not end within %s of SIGTERM; its log ends:\n%s", programPatience, tail)
 	}
 }
+
+// Pause lets it hang as a machine does that is suspended (SIGSTOP), until Resume or Kill.
+func (p *Program) Pause() error { return p.proc.signal(syscall.SIGSTOP) }
+
+// Resume lets it go on after Pause.
+func (p *Program) Resume() error { return p.proc.signal(syscall.SIGCONT) }
 
 // Kill ends it as a power cut does (SIGKILL).
 func (p *Program) Kill() {
