@@ -52,9 +52,9 @@ else
 	others=$(go list ./... | grep -vxF "$real")
 	# shellcheck disable=SC2086
 	test_go $others || code=$?
-	# The race detector plays few stories, so they are played without it too.
+	# What takes too long with the race detector.
 	if [ ${#race[@]} -gt 0 ]; then
-		TIMBRIDGE_SIMULATION=${TIMBRIDGE_SIMULATION:-500} go test -count=1 -timeout "$timeout" -run '^TestSimulation$' ./bridge || code=$?
+		TIMBRIDGE_SIMULATION=${TIMBRIDGE_SIMULATION:-300} go test -count=1 -parallel 8 -timeout "$timeout" -run '^(TestSimulation|TestPostgreSQL)$' ./bridge || code=$?
 	fi
 	# shellcheck disable=SC2086
 	test_real $real || code=$?

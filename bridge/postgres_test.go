@@ -28,8 +28,11 @@ func (h *house) sqliteOnly() {
 }
 
 // TestPostgreSQL runs a choice of the tests of this package on PostgreSQL: houseDatabase looks for its name. All of them run there with
-// TIMBRIDGE_TEST_POSTGRES=1.
+// TIMBRIDGE_TEST_POSTGRES=1, also with the race detector.
 func TestPostgreSQL(t *testing.T) {
+	if raceDetector {
+		t.Skip("the same code is watched on SQLite; make test runs this without the race detector")
+	}
 	for name, test := range map[string]func(*testing.T){
 		"BadChange": TestCommitterOneBadChangeFailsAlone, "Accepted": TestCommitterFinishesWhatItHasAccepted, "Withdrawn": TestCommitterWithdrawsWhatNobodyWaitsFor,
 		"FromV2TIM": TestReceiptFromV2TIMReachesMatrix, "FromMatrix": TestReceiptFromMatrixReachesV2TIM, "Threads": TestThreads,
