@@ -19,7 +19,7 @@ import (
 
 // What a request that is passed on carries beside its own headers.
 const (
-	headerSecret = "Timbridge-Replica"
+	headerSecret = "Timbridge-Replica" // #nosec G101 -- the name of a header
 	headerAPI    = "Timbridge-Api"
 	headerRemote = "Timbridge-Remote"
 )
