@@ -140,9 +140,6 @@ func (s *session) tellAgain(ctx context.Context, g *mapping.Group, seq receipts.
 	if err != nil {
 		return err
 	}
-	if err = s.loadUsers(ctx, keys); err != nil {
-		return err
-	}
 	for _, key := range keys {
 		u := s.users[key]
 		if _, has := read[u.UserID]; has || u.Kind == receipts.KindGhost || u.AliasOf != 0 || u.Key == sender {

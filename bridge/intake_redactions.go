@@ -86,9 +86,6 @@ func (s *session) lookAgain(ctx context.Context, group mapping.GroupKey) error {
 	if err != nil {
 		return err
 	}
-	if err = s.loadUsers(ctx, keys); err != nil {
-		return err
-	}
 	if err = s.loadReaders(ctx, group, keys); err != nil {
 		return err
 	}

@@ -158,9 +158,6 @@ func (s *session) messagesLearnt(ctx context.Context, g *mapping.Group, ms []rec
 	if err = s.loadReaders(ctx, g.Key, keys); err != nil {
 		return err
 	}
-	if err = s.loadUsers(ctx, keys); err != nil {
-		return err
-	}
 	floor, err := s.floor(ctx, g)
 	if err != nil {
 		return err

@@ -38,9 +38,6 @@ func (s *session) keepShown(ctx context.Context, group mapping.GroupKey, room id
 	if err != nil {
 		return err
 	}
-	if err = s.loadUsers(ctx, keys); err != nil {
-		return err
-	}
 	for _, key := range keys {
 		row, u := s.rows[reader{group, key}], s.users[key]
 		if row.Damage == nil && u.MXID != "" && max(row.Shown, row.Sent) > 0 {
@@ -93,9 +90,6 @@ func (s *session) readOn(ctx context.Context, g *mapping.Group) error {
 	if err != nil {
 		return err
 	}
-	if err = s.loadUsers(ctx, keys); err != nil {
-		return err
-	}
 	for _, key := range keys {
 		row := s.rows[reader{g.Key, key}]
 		if s.users[key].Kind != receipts.KindGhost && row.Shown < g.LinkedPos {
@@ -127,9 +121,6 @@ func (s *session) shownAgain(ctx context.Context, g *mapping.Group) error {
 	}
 	keys, err := s.readersOf(ctx, g.Key)
 	if err != nil {
-		return err
-	}
-	if err = s.loadUsers(ctx, keys); err != nil {
 		return err
 	}
 	for _, key := range keys {

@@ -46,7 +46,7 @@ const (
 	apiReplicas = "replicas"
 )
 
-// apis are the listeners of a configuration, without handlers.
+// apis are the listeners of a configuration, without handlers, the homeserver's first.
 func apis(cfg *config.Config) []api {
 	as, tim, hook := cfg.AppService, cfg.V2TIM, cfg.Tencent.Webhook
 	list := []api{
@@ -87,8 +87,9 @@ func (a api) server(cfg *config.Config, log zerolog.Logger) webserver.Config {
 }
 
 func (b *Bridge) matrixAPI() api {
-	as := b.cfg.AppService
-	return api{apiMatrix, as.Hostname, as.Port, as.TLS, b.MatrixHandler()}
+	a := apis(b.cfg)[0]
+	a.handler = b.MatrixHandler()
+	return a
 }
 
 func (b *Bridge) listenAt(a api) (*webserver.Server, error) {

@@ -70,7 +70,8 @@ func (s *session) reader(ctx context.Context, group mapping.GroupKey, user mappi
 	return s.rows[key], s.memberships[key], nil
 }
 
-// readersOf lists all who have a row in a group, those who have it since this very commit among them.
+// readersOf lists all who have a row in a group, those who have it since this very commit among them. It knows who they are (users) and
+// has their rows.
 func (s *session) readersOf(ctx context.Context, group mapping.GroupKey) ([]mapping.UserKey, error) {
 	rows, err := s.b.reads.AllReaders(ctx, group)
 	if err != nil {
@@ -90,5 +91,5 @@ func (s *session) readersOf(ctx context.Context, group mapping.GroupKey) ([]mapp
 			keys = append(keys, key.user)
 		}
 	}
-	return keys, nil
+	return keys, s.loadUsers(ctx, keys)
 }

@@ -154,9 +154,16 @@ func (s *session) takeMissing(ctx context.Context, g *mapping.Group, around matr
 			missing = slices.DeleteFunc(missing, func(i int) bool { return i > asked || i == asked && handedOver })
 			return s.appendMissing(ctx, g, line, missing, places)
 		}
+		before := first + next
+		var run []matrix.Event
+		for _, i := range missing {
+			if i < before {
+				run = append(run, line[i])
+			}
+		}
 		// What is not known yet will be heard of in its turn.
-		after := slices.DeleteFunc(slices.Clone(line[first+1:]), func(ev matrix.Event) bool { return placeIn(g, places, ev.ID) == 0 })
-		if err = s.insert(ctx, g, line[first], after, placeIn(g, places, line[first+next].ID)); err != nil || s.groups[g.Key] != g {
+		after := slices.DeleteFunc(slices.Clone(line[before:]), func(ev matrix.Event) bool { return placeIn(g, places, ev.ID) == 0 })
+		if err = s.insert(ctx, g, run, after, places, placeIn(g, places, line[before].ID)); err != nil || s.groups[g.Key] != g {
 			return true, err // or the group has moved on
 		}
 	}
@@ -228,31 +235,30 @@ func tellMissing(ctx context.Context, g *mapping.Group, events []matrix.Event) {
 		Msg("The homeserver has not handed over events; took them by asking for them")
 }
 
-// insert gives an event the place right before another of the room, moves whatever is kept by place from there on, and takes the event.
-// after is what is known to follow it.
-func (s *session) insert(ctx context.Context, g *mapping.Group, ev matrix.Event, after []matrix.Event, next receipts.Pos) error {
-	known, err := s.b.maps.Places(ctx, []id.EventID{ev.ID})
-	if err != nil {
-		return err
-	}
-	thread, err := s.threadOf(ctx, &ev, nil, known)
-	if err != nil {
-		return err
-	}
-	var place mapping.Place
-	err = s.changeStored(ctx, g.Key, func() error {
+// insert gives events the places right before another of the room, moves whatever is kept by place from there on, and takes the events.
+// after is what is known to follow them, known what is known of them.
+func (s *session) insert(ctx context.Context, g *mapping.Group, events, after []matrix.Event, known map[id.EventID]mapping.Place, next receipts.Pos) error {
+	threads := make(map[id.EventID]string)
+	list := make([]mapping.Place, len(events))
+	err := s.changeStored(ctx, g.Key, func() error {
 		rows, err := s.b.reads.AllReaders(ctx, g.Key)
 		if err != nil {
 			return err
 		}
-		if place, err = s.b.maps.Insert(ctx, g.RoomID, s.newEvent(g, &ev, thread), next); err != nil {
-			return err
-		}
-		for i := range rows {
-			rows[i].Insert(next)
-		}
-		if g.LinkedPosKnown && g.LinkedPos >= next {
-			g.LinkedPos++
+		for i, ev := range events {
+			if threads[ev.ID], err = s.threadOf(ctx, &ev, threads, known); err != nil {
+				return err
+			}
+			if list[i], err = s.b.maps.Insert(ctx, g.RoomID, s.newEvent(g, &ev, threads[ev.ID]), next); err != nil {
+				return err
+			}
+			for r := range rows {
+				rows[r].Insert(next)
+			}
+			if g.LinkedPosKnown && g.LinkedPos >= next {
+				g.LinkedPos++
+			}
+			next++
 		}
 		return s.b.reads.Save(ctx, slices.DeleteFunc(rows, func(row receiptsdb.Row) bool { return row.Damage != nil }))
 	})
@@ -261,13 +267,20 @@ func (s *session) insert(ctx context.Context, g *mapping.Group, ev matrix.Event,
 	}
 	clear(s.memberships)
 	delete(s.windows, g.Key)
-	tellMissing(ctx, g, []matrix.Event{ev})
-	if sound := soundEvents(ctx, []matrix.Event{ev}); len(sound) == 1 && !overtaken(ev, after) {
-		if err = s.lateEvent(ctx, g, &sound[0], place, known[ev.ID].Known); err != nil {
+	tellMissing(ctx, g, events)
+	for i, ev := range events {
+		sound := soundEvents(ctx, []matrix.Event{ev})
+		if len(sound) == 0 || overtaken(ev, after) {
+			continue
+		}
+		if err = s.lateEvent(ctx, g, &sound[0], list[i], known[ev.ID].Known); err != nil {
 			return err
 		}
+		if s.groups[g.Key] != g {
+			break // the group has moved on: what follows belongs to nobody
+		}
 	}
-	return s.parkedFor(ctx, []id.EventID{ev.ID})
+	return s.parkedFor(ctx, eventIDs(events))
 }
 
 // lateEvent takes an event that others follow. Who has read those has read it.

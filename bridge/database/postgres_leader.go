@@ -39,10 +39,6 @@ const leaderTable = `CREATE TABLE IF NOT EXISTS timbridge_replica (
 	seen    TIMESTAMPTZ NOT NULL
 )`
 
-// lockHolders picks the sessions with the lock; $1 is lockClass.
-const lockHolders = `FROM pg_locks WHERE locktype = 'advisory' AND classid = $1 AND objid = (hashtext(current_schema())::bigint & 4294967295)
-	AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
-
 // OpenLeadership connects to the database and makes the table if there is none. It takes no lock.
 func OpenLeadership(ctx context.Context, cfg config.Database) (*Leadership, error) {
 	if cfg.Type != config.DatabasePostgres {

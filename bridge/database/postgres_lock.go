@@ -76,12 +76,14 @@ func (s server) lockSession(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
+// lockHolders picks the sessions with the lock; $1 is lockClass.
+const lockHolders = `FROM pg_locks WHERE locktype = 'advisory' AND classid = $1 AND objid = (hashtext(current_schema())::bigint & 4294967295)
+	AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+
 // serverLockHolder names who holds the lock, if the server tells.
 func serverLockHolder(ctx context.Context, conn *pgx.Conn) string {
 	var name string
-	err := conn.QueryRow(ctx, `SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-		WHERE l.locktype = 'advisory' AND l.classid = $1 AND l.objid = (hashtext(current_schema())::bigint & 4294967295) AND l.granted
-		AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`, lockClass).Scan(&name)
+	err := conn.QueryRow(ctx, `SELECT application_name FROM pg_stat_activity WHERE pid IN (SELECT pid `+lockHolders+`)`, lockClass).Scan(&name)
 	if err != nil || name == "" {
 		return ""
 	}
