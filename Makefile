@@ -35,7 +35,8 @@ demo: build ## show it at work on a real Dendrite, step by step (KEEP=1 leaves i
 test: ## all tests, with real homeservers (up to 15 minutes the first time)
 	@.ci/test.sh
 
-test-all: test ## also a million messages in and out again, and fuzzing
+test-all: test ## also a million messages in and out again, Dendrite on PostgreSQL, and fuzzing
+	TIMBRIDGE_DENDRITE_DATABASE=postgres .ci/test.sh -run Dendrite ./internal/e2e
 	@echo "Importing and exporting a million messages (some minutes) ..."
 	go test -run '^$$' -bench 'ImportExport/1000000' -benchtime 1x -timeout 30m ./mapping/mappingdb
 	@echo "Flooding every port with garbage for a minute ..."

@@ -22,25 +22,27 @@ timeout=14m
 # -count=1: a remembered pass says nothing about a homeserver. -parallel: most tests wait most of the time.
 test_go() { go test ${race[@]+"${race[@]}"} -count=1 -parallel 8 -timeout "$timeout" "$@"; }
 # With real homeservers. Dendrite 0.15.2 on SQLite gives up by itself now and then ("cannot start a transaction within a transaction")
-# when a request that it works on is cut off, as every kill -9 of timbridge does. That says nothing about timbridge, so the packages in
-# which it happened are run once more, in full.
+# when a request that it works on is cut off, as every kill -9 of timbridge does. That says nothing about timbridge, so the tests in
+# which it happened are run once more, in full, with Dendrite on PostgreSQL, where it does not (see internal/lab/dendrite.go).
 test_real() {
-	local log failed
+	local log packages tests
 	log=$(mktemp)
 	if test_go -p 1 "$@" 2>&1 | tee "$log"; then
 		rm -f "$log"
 		return 0
 	fi
-	failed=$(sed -n 's/^FAIL[[:space:]]\([^[:space:]]*\)[[:space:]].*/\1/p' "$log")
-	if ! grep -q 'HOMESERVER CRASHED' "$log" || [ -z "$failed" ]; then
+	packages=$(sed -n 's/^FAIL[[:space:]]\([^[:space:]]*\)[[:space:]].*/\1/p' "$log")
+	tests=$(sed -n 's/^--- FAIL: \([^ ]*\) .*/\1/p' "$log" | sort -u | paste -sd '|')
+	if ! grep -q 'HOMESERVER CRASHED' "$log" || [ -z "$packages" ]; then
 		rm -f "$log"
 		return 1
 	fi
 	grep 'HOMESERVER CRASHED' "$log"
 	rm -f "$log"
-	echo "The homeserver crashed by itself; once more: $failed"
+	echo "The homeserver crashed by itself; once more: $packages ${tests:-(all)}"
+	if [ ! -e "$lab/postgres.missing" ]; then export TIMBRIDGE_DENDRITE_DATABASE=postgres; fi
 	# shellcheck disable=SC2086
-	test_go -p 1 $failed
+	test_go -p 1 ${tests:+-run "^($tests)$"} $packages
 }
 code=0
 if [ $# -gt 0 ]; then

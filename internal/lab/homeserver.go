@@ -57,6 +57,8 @@ type serverCommand interface {
 	configure(ctx context.Context, hs *Homeserver, opts Options) error
 	// args returns the program, its arguments and what it prints when its port is taken.
 	args(hs *Homeserver) []string
+	// close ends what configure has started, after the homeserver itself.
+	close() error
 }
 
 // Start configures and starts a homeserver and returns when it answers requests. The caller must call Close.
@@ -71,7 +73,7 @@ func Start(ctx context.Context, kind Kind, opts Options) (*Homeserver, error) {
 	case Synapse:
 		hs.command = synapse{tool}
 	case Dendrite:
-		hs.command = dendrite{tool}
+		hs.command = &dendrite{tool: tool}
 	default:
 		return nil, fmt.Errorf("failed to start homeserver: unknown kind %q", kind)
 	}
@@ -191,7 +193,7 @@ func (hs *Homeserver) Restart(ctx context.Context) error {
 func (hs *Homeserver) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
-	err := hs.Stop(ctx)
+	err := errors.Join(hs.Stop(ctx), hs.command.close())
 	if hs.tempDir {
 		err = errors.Join(err, os.RemoveAll(hs.dir))
 	}

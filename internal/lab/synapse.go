@@ -19,6 +19,8 @@ func (s synapse) args(hs *Homeserver) []string {
 	return []string{s.python(), "-m", "synapse.app.homeserver", "-c", filepath.Join(hs.dir, "homeserver.yaml")}
 }
 
+func (synapse) close() error { return nil }
+
 func (s synapse) configure(_ context.Context, hs *Homeserver, opts Options) error {
 	unlimited := map[string]any{"per_second": 100000, "burst_count": 100000}
 	in := func(name string) string { return filepath.Join(hs.dir, name) }

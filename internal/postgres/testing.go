@@ -7,13 +7,22 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
 	"go.mau.fi/util/dbutil"
 	"go.uber.org/goleak"
 )
+
+// TB is what this package uses of testing.TB. (Declared here, so that programs that run a server do not carry package testing.)
+type TB interface {
+	require.TestingT
+	Helper()
+	Cleanup(func())
+	Context() context.Context
+	Failed() bool
+	Skip(args ...any)
+}
 
 // Lazy is a server that the first test that wants a database starts. The zero value is ready. It is safe for concurrent use.
 type Lazy struct {
@@ -30,7 +39,7 @@ type Lazy struct {
 
 // Database gives a test an empty database and returns its URI; who still works on it when the test ends is thrown out. Where there
 // is no PostgreSQL the test is skipped.
-func (l *Lazy) Database(t testing.TB) string {
+func (l *Lazy) Database(t TB) string {
 	t.Helper()
 	l.once.Do(func() { l.server, l.err = Start(context.Background(), l.Options) })
 	if errors.Is(l.err, ErrMissing) {
@@ -67,7 +76,7 @@ func (l *Lazy) take() (string, error) {
 }
 
 // Open opens an empty database for a test, which closes it when it ends. Its sessions are as PostgreSQL makes them.
-func (l *Lazy) Open(t testing.TB) *dbutil.Database {
+func (l *Lazy) Open(t TB) *dbutil.Database {
 	t.Helper()
 	raw, err := sql.Open("pgx", l.Database(t))
 	require.NoError(t, err)
@@ -78,7 +87,7 @@ func (l *Lazy) Open(t testing.TB) *dbutil.Database {
 }
 
 // Own starts a server for one test that wants to break it.
-func Own(t testing.TB, opts Options) *Server {
+func Own(t TB, opts Options) *Server {
 	t.Helper()
 	s, err := Start(t.Context(), opts)
 	if errors.Is(err, ErrMissing) {
@@ -90,7 +99,7 @@ func Own(t testing.TB, opts Options) *Server {
 }
 
 // Main runs the tests of a package, looks for goroutines that they left, and stops the server. It returns the exit code.
-func (l *Lazy) Main(m *testing.M) int {
+func (l *Lazy) Main(m interface{ Run() int }) int {
 	code := m.Run()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
