@@ -10,6 +10,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"github.com/timbridge/timbridge/bridge/config"
 	"github.com/timbridge/timbridge/bridge/v2tim"
 	"github.com/timbridge/timbridge/internal/lab"
 )
@@ -29,11 +30,13 @@ type bridge struct {
 	server
 	suite                         *suite
 	cloud                         bool
+	postgres                      string // the URI of its database; empty: SQLite
 	matrixPort, apiPort, hookPort int
 }
 
 // setting is what a line wants otherwise than the example config has it.
 type setting struct {
+	postgres   string // the URI of an empty database; empty: SQLite
 	homeserver string // its URL; empty: the stand-in
 	tencent    string // the URL of what plays Tencent Cloud; empty: standalone
 	rate       int    // of calls to Tencent a second; 0: the default
@@ -42,7 +45,10 @@ type setting struct {
 }
 
 func (s *suite) newBridge(name string, set setting) (*bridge, error) {
-	b := &bridge{suite: s}
+	b := &bridge{suite: s, postgres: set.postgres}
+	if b.postgres != "" {
+		name += "-postgres"
+	}
 	b.name, b.dir = "timbridge", filepath.Join(s.dir, name)
 	b.args = []string{s.timbridge, "-c", b.path("config.yaml")}
 	if err := os.MkdirAll(b.dir, 0o700); err != nil {
@@ -76,6 +82,7 @@ appservice:
     as_token: %s
     hs_token: %s
 database:
+    type: %s
     uri: %q
 v2tim:
     port: %d
@@ -89,7 +96,7 @@ tencent:
     sdk_app_id: %d
     secret_key: %s
     admins: [%s]
-`, set.homeserver, lab.Domain, loopback(b.matrixPort), b.matrixPort, asToken, hsToken, b.database(), b.apiPort, sdkAppID, secretKey, adminID)
+`, set.homeserver, lab.Domain, loopback(b.matrixPort), b.matrixPort, asToken, hsToken, b.databaseType(), b.databaseURI(), b.apiPort, sdkAppID, secretKey, adminID)
 	if set.maxMembers != 0 {
 		fmt.Fprintf(&text, "    max_members: %d\n", max(set.maxMembers, 0))
 	}
@@ -102,7 +109,19 @@ tencent:
 	return text.String()
 }
 
-func (b *bridge) database() string { return b.path("timbridge.db") }
+func (b *bridge) databaseType() string {
+	if b.postgres != "" {
+		return config.DatabasePostgres
+	}
+	return config.DatabaseSQLite
+}
+
+func (b *bridge) databaseURI() string {
+	if b.postgres != "" {
+		return b.postgres
+	}
+	return b.path("timbridge.db")
+}
 
 // begin starts it and returns when it has gone through what a start makes it go through.
 func (b *bridge) begin(ctx context.Context) error {

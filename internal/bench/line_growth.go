@@ -25,15 +25,24 @@ func measureGrowthMessages(ctx context.Context, s *suite) error {
 	if s.large {
 		counts = append(counts, 10_000_000)
 	}
-	var all []growth
+	var all, onPostgres []growth
 	for _, n := range counts {
-		g, err := s.grow(ctx, number(float64(n))+" messages", town{groups: 20, messages: n / 20, matrixUsers: 50}, 100)
+		what, t := number(float64(n))+" messages", town{groups: 20, messages: n / 20, matrixUsers: 50}
+		g, err := s.grow(ctx, what, t, 100, "")
 		if err != nil {
 			return err
 		}
 		all = append(all, g)
+		err = s.onPostgres(ctx, func(uri string) (err error) {
+			g, err = s.grow(ctx, what, t, 100, uri)
+			onPostgres = append(onPostgres, g)
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
-	s.growthLines("messages mapped", all)
+	s.growthLines(all, onPostgres)
 	return nil
 }
 
@@ -45,13 +54,13 @@ func measureGrowthGroups(ctx context.Context, s *suite) error {
 		if n == 10 {
 			messages = 1000 // else there would be too few to read
 		}
-		g, err := s.grow(ctx, number(float64(n))+" groups", town{groups: n, messages: messages, matrixUsers: 10}, max(200, n/10/s.runs))
+		g, err := s.grow(ctx, number(float64(n))+" groups", town{groups: n, messages: messages, matrixUsers: 10}, max(200, n/10/s.runs), "")
 		if err != nil {
 			return err
 		}
 		all = append(all, g)
 	}
-	s.growthLines("groups", all)
+	s.growthLines(all, nil)
 	last := all[len(all)-1]
 	s.add(Line{
 		Name: "memory with 10,000 active groups", Unit: "MB", Ours: value("", last.after), Targets: []Goal{atMost("≤ 300 MB", last.after, 300)},
@@ -60,24 +69,31 @@ func measureGrowthGroups(ctx context.Context, s *suite) error {
 	return nil
 }
 
-func (s *suite) growthLines(of string, all []growth) {
+func (s *suite) growthLines(all, onPostgres []growth) {
 	first, last := all[0], all[len(all)-1]
-	for _, g := range all {
-		l := Line{Name: "growth: CPU per receipt, " + g.what, Unit: "µs", Ours: g.cpu}
+	// on is what was measured of one of them on PostgreSQL.
+	on := func(i int) (g growth) {
+		if i < len(onPostgres) {
+			g = onPostgres[i]
+		}
+		return g
+	}
+	for i, g := range all {
+		l := Line{Name: "growth: CPU per receipt, " + g.what, Unit: "µs", Ours: g.cpu, Postgres: on(i).cpu}
 		if g.what == last.what {
 			l.Targets = []Goal{atMost("flat: ≤ 1.3 × with "+first.what, per(last.cpu.Median, first.cpu.Median), flat)}
 		}
 		s.add(l)
 	}
-	for _, g := range all {
-		s.add(Line{Name: "growth: durable receipts, " + g.what, Unit: "1/s", Ours: g.rate})
+	for i, g := range all {
+		s.add(Line{Name: "growth: durable receipts, " + g.what, Unit: "1/s", Ours: g.rate, Postgres: on(i).rate})
 	}
 }
 
 // grow has a town's people read, n transactions in each run after one that is not counted.
-func (s *suite) grow(ctx context.Context, what string, t town, n int) (g growth, err error) {
+func (s *suite) grow(ctx context.Context, what string, t town, n int, uri string) (g growth, err error) {
 	g.what = what
-	b, err := s.newBridge(fmt.Sprintf("growth-%d-%d", t.groups, t.messages), setting{people: t.people()})
+	b, err := s.newBridge(fmt.Sprintf("growth-%d-%d", t.groups, t.messages), setting{people: t.people(), postgres: uri})
 	if err != nil {
 		return g, err
 	}

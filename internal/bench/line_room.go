@@ -72,7 +72,7 @@ func (s *suite) idleMemory(ctx context.Context) (v Value, err error) {
 
 // size is what the pages of a table and its indexes take, of a bridge that does not run.
 func (b *bridge) size(ctx context.Context, table string) (bytes float64, err error) {
-	db, err := sql.Open("sqlite", "file:"+b.database()+"?mode=ro")
+	db, err := sql.Open("sqlite", "file:"+b.databaseURI()+"?mode=ro")
 	if err != nil {
 		return 0, fmt.Errorf("failed to look into database: %w", err)
 	}

@@ -90,63 +90,88 @@ func (s *suite) many(ctx context.Context, port, n int, requests func(n int) ([][
 	return rates, p99, nil
 }
 
+// acking is what calls of sendMessageReadReceipts have cost, once for each run.
+type acking struct {
+	rates, p99 []float64 // of 64 callers
+	alone      []float64 // p99 of one caller
+	disk       []float64 // commits a second
+	diskP99    []float64
+}
+
 // measureV2TIM: calls of sendMessageReadReceipts that are durable when they are answered.
-func measureV2TIM(ctx context.Context, s *suite) (err error) {
-	const calls64, calls1 = 8000, 500
+func measureV2TIM(ctx context.Context, s *suite) error {
 	t := town{groups: 4, messages: 1000, apps: 100}
-	bareRate, _, err := s.bareCalls(ctx, t, calls64)
+	bareRate, _, err := s.bareCalls(ctx, t, manyCalls)
 	if err != nil {
 		return err
 	}
-	b, err := s.newBridge("v2tim", setting{people: t.people()})
+	ours, err := s.takeCalls(ctx, t, "")
 	if err != nil {
 		return err
+	}
+	var onPostgres acking
+	err = s.onPostgres(ctx, func(uri string) (err error) {
+		onPostgres, err = s.takeCalls(ctx, t, uri)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	rate, disk, bare := value("", ours.rates...), value("disk's commits", ours.disk...), value("same handler, no database", bareRate...)
+	s.add(Line{
+		Name: "sendMessageReadReceipts, 64 callers", Unit: "1/s", Ours: rate, Postgres: value("", onPostgres.rates...), Ceiling: []Value{disk, bare},
+		Targets: []Goal{atLeast("≥ min(20 × disk, 60 % of no database)", per(rate.Median, min(20*disk.Median, 0.6*bare.Median)), 1)},
+	})
+	s.add(Line{Name: "sendMessageReadReceipts, 64 callers: p99", Unit: "ms", Ours: value("", ours.p99...), Postgres: value("", onPostgres.p99...)})
+	one, worst := value("", ours.alone...), value("disk's own", ours.diskP99...)
+	s.add(Line{
+		Name: "sendMessageReadReceipts, 1 caller: p99", Unit: "ms", Ours: one, Postgres: value("", onPostgres.alone...), Ceiling: []Value{worst},
+		Targets: []Goal{atMost("≤ 2 × the disk's p99 + 1 ms: "+number(2*worst.Median+1), one.Median, 2*worst.Median+1)},
+	})
+	return nil
+}
+
+// manyCalls are those of 64 callers in one run, fewCalls those of one.
+const manyCalls, fewCalls = 8000, 500
+
+// takeCalls has timbridge take calls of 64 callers, then of one.
+func (s *suite) takeCalls(ctx context.Context, t town, uri string) (a acking, err error) {
+	b, err := s.newBridge("v2tim", setting{people: t.people(), postgres: uri})
+	if err != nil {
+		return a, err
 	}
 	if err = t.seed(ctx, b); err != nil {
-		return err
+		return a, err
 	}
 	if err = b.begin(ctx); err != nil {
-		return err
+		return a, err
 	}
 	defer func() { err = errors.Join(err, b.stop()) }()
 	c, err := newCalls(t)
 	if err != nil {
-		return err
+		return a, err
 	}
-	rates, p99, err := s.many(ctx, b.apiPort, calls64, c.requests, acknowledged)
-	if err != nil {
-		return err
+	if a.rates, a.p99, err = s.many(ctx, b.apiPort, manyCalls, c.requests, acknowledged); err != nil {
+		return a, err
 	}
 	// Alone, a call is a commit of its own. The disk is asked in between, so that both have the same neighbours.
-	var alone, diskRate, diskP99 []float64
 	for range s.runs {
-		disk, err := s.diskCommits(ctx, diskCommitCount)
+		disk, err := s.diskCommits(ctx, diskCommitCount, "")
 		if err != nil {
-			return err
+			return a, err
 		}
-		diskRate, diskP99 = append(diskRate, disk.rate()), append(diskP99, disk.at(0.99))
-		list, err := c.requests(calls1)
+		a.disk, a.diskP99 = append(a.disk, disk.rate()), append(a.diskP99, disk.at(0.99))
+		list, err := c.requests(fewCalls)
 		if err != nil {
-			return err
+			return a, err
 		}
-		result, err := load(ctx, loopback(b.apiPort), 1, calls1, func(i int) []byte { return list[i] }, acknowledged)
+		result, err := load(ctx, loopback(b.apiPort), 1, fewCalls, func(i int) []byte { return list[i] }, acknowledged)
 		if err != nil {
-			return err
+			return a, err
 		}
-		alone = append(alone, result.at(0.99))
+		a.alone = append(a.alone, result.at(0.99))
 	}
-	rate, disk, bare := value("", rates...), value("disk's commits", diskRate...), value("same handler, no database", bareRate...)
-	s.add(Line{
-		Name: "sendMessageReadReceipts, 64 callers", Unit: "1/s", Ours: rate, Ceiling: []Value{disk, bare},
-		Targets: []Goal{atLeast("≥ min(20 × disk, 60 % of no database)", per(rate.Median, min(20*disk.Median, 0.6*bare.Median)), 1)},
-	})
-	s.add(Line{Name: "sendMessageReadReceipts, 64 callers: p99", Unit: "ms", Ours: value("", p99...)})
-	one, worst := value("", alone...), value("disk's own", diskP99...)
-	s.add(Line{
-		Name: "sendMessageReadReceipts, 1 caller: p99", Unit: "ms", Ours: one, Ceiling: []Value{worst},
-		Targets: []Goal{atMost("≤ 2 × the disk's p99 + 1 ms: "+number(2*worst.Median+1), one.Median, 2*worst.Median+1)},
-	})
-	return nil
+	return a, nil
 }
 
 // bareCalls is the same load on the same handler with no database.

@@ -44,56 +44,83 @@ func accepted(body []byte) error {
 	return fmt.Errorf("refused: %.200s", body)
 }
 
+// hooking is what webhooks have cost, once for each run.
+type hooking struct {
+	rates, p99              []float64
+	strangers, strangersP99 []float64 // of groups that are not linked
+}
+
 // measureWebhooks: webhooks that are durable when they are answered, and such of groups that are not linked.
-func measureWebhooks(ctx context.Context, s *suite) (err error) {
-	const count = 8000
+func measureWebhooks(ctx context.Context, s *suite) error {
 	t := town{groups: 4, messages: 1500, apps: 100, cloud: true}
 	bare, port, err := s.startBare(ctx, "webhook")
 	if err != nil {
 		return err
 	}
-	bareRates, _, err := s.many(ctx, port, count, (&hooks{town: t, group: "bench", first: 1}).requests, accepted)
+	bareRates, _, err := s.many(ctx, port, manyHooks, (&hooks{town: t, group: "bench", first: 1}).requests, accepted)
 	if err = errors.Join(err, bare.stop()); err != nil {
 		return err
 	}
+	ours, err := s.takeHooks(ctx, t, "")
+	if err != nil {
+		return err
+	}
+	var onPostgres hooking
+	err = s.onPostgres(ctx, func(uri string) (err error) {
+		onPostgres, err = s.takeHooks(ctx, t, uri)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	rate, worst, ceiling := value("", ours.rates...), value("", ours.p99...), value("same handler, no database", bareRates...)
+	unlinked := value("", ours.strangers...)
+	s.add(Line{
+		Name: "webhooks, 64 at once", Unit: "1/s", Ours: rate, Postgres: value("", onPostgres.rates...), Ceiling: []Value{ceiling},
+		Targets: []Goal{atLeast("≥ min(10,000/s, 60 % of no database)", per(rate.Median, min(10_000, 0.6*ceiling.Median)), 1)},
+	})
+	s.add(Line{
+		Name: "webhooks, 64 at once: p99", Unit: "ms", Ours: worst, Postgres: value("", onPostgres.p99...),
+		Targets: []Goal{atMost("≤ 50 ms", worst.Median, 50)},
+	})
+	s.add(Line{
+		Name: "webhooks of groups that are not linked", Unit: "1/s", Ours: unlinked, Postgres: value("", onPostgres.strangers...), Ceiling: []Value{ceiling},
+		Targets: []Goal{atLeast("≥ 90 % of no database", per(unlinked.Median, ceiling.Median), 0.9)},
+	})
+	s.add(Line{
+		Name: "webhooks of groups that are not linked: p99", Unit: "ms", Ours: value("", ours.strangersP99...), Postgres: value("", onPostgres.strangersP99...),
+	})
+	return nil
+}
+
+// manyHooks are those of one run.
+const manyHooks = 8000
+
+// takeHooks has timbridge take webhooks, 64 at once.
+func (s *suite) takeHooks(ctx context.Context, t town, uri string) (h hooking, err error) {
 	cloud, err := newCloud(t)
 	if err != nil {
-		return err
+		return h, err
 	}
 	defer cloud.Close()
-	b, err := s.newBridge("webhook", setting{people: t.people(), tencent: cloud.URL()})
+	b, err := s.newBridge("webhook", setting{people: t.people(), tencent: cloud.URL(), postgres: uri})
 	if err != nil {
-		return err
+		return h, err
 	}
 	if err = t.seed(ctx, b); err != nil {
-		return err
+		return h, err
 	}
 	if err = b.begin(ctx); err != nil {
-		return err
+		return h, err
 	}
 	defer func() { err = errors.Join(err, b.stop()) }()
 	// Those that the start compares with Tencent's own record are not used: reading them would not be news.
-	rates, p99, err := s.many(ctx, b.hookPort, count, (&hooks{town: t, group: "bench", first: 1}).requests, accepted)
+	h.rates, h.p99, err = s.many(ctx, b.hookPort, manyHooks, (&hooks{town: t, group: "bench", first: 1}).requests, accepted)
 	if err != nil {
-		return err
+		return h, err
 	}
-	strangers, strangersP99, err := s.many(ctx, b.hookPort, count, (&hooks{town: t, group: "unlinked", first: 1}).requests, accepted)
-	if err != nil {
-		return err
-	}
-	rate, worst, ceiling := value("", rates...), value("", p99...), value("same handler, no database", bareRates...)
-	unlinked := value("", strangers...)
-	s.add(Line{
-		Name: "webhooks, 64 at once", Unit: "1/s", Ours: rate, Ceiling: []Value{ceiling},
-		Targets: []Goal{atLeast("≥ min(10,000/s, 60 % of no database)", per(rate.Median, min(10_000, 0.6*ceiling.Median)), 1)},
-	})
-	s.add(Line{Name: "webhooks, 64 at once: p99", Unit: "ms", Ours: worst, Targets: []Goal{atMost("≤ 50 ms", worst.Median, 50)}})
-	s.add(Line{
-		Name: "webhooks of groups that are not linked", Unit: "1/s", Ours: unlinked, Ceiling: []Value{ceiling},
-		Targets: []Goal{atLeast("≥ 90 % of no database", per(unlinked.Median, ceiling.Median), 0.9)},
-	})
-	s.add(Line{Name: "webhooks of groups that are not linked: p99", Unit: "ms", Ours: value("", strangersP99...)})
-	return nil
+	h.strangers, h.strangersP99, err = s.many(ctx, b.hookPort, manyHooks, (&hooks{town: t, group: "unlinked", first: 1}).requests, accepted)
+	return h, err
 }
 
 // newCloud is a Tencent Cloud in which the town's groups live, so that timbridge finds them there. It sends no webhooks.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/timbridge/timbridge/internal/lab"
+	"github.com/timbridge/timbridge/internal/postgres"
 )
 
 // options are what the command line says.
@@ -34,6 +35,8 @@ type suite struct {
 	bridgev2   string
 	ports      *lab.Ports
 	homeserver *homeserver
+	postgres   *postgres.Server // nil: there is none
+	databases  int              // how many were made in it
 	lines      []Line
 	sizes      map[string]float64 // of databases, for the lines about room
 }
@@ -68,6 +71,12 @@ func (s *suite) measure(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.homeserver.close()) }()
+	if err = s.startPostgres(ctx); err != nil {
+		return err
+	}
+	if s.postgres != nil {
+		defer func() { err = errors.Join(err, s.postgres.Stop()) }()
+	}
 	s.ports = lab.NewPorts(25000, 4000)
 	if err = s.build(ctx); err != nil {
 		return err
