@@ -38,6 +38,7 @@ func start(ctx context.Context, args []string) (err error) {
 	flags.StringVar(&s.dir, "dir", "", "where databases are, and whose disk is measured: kept at the end (default: a folder in bin, removed)")
 	flags.IntVar(&s.runs, "runs", 5, "how often each line is measured")
 	flags.BoolVar(&s.large, "large", false, "also with 10 million messages (half an hour, 5 GB)")
+	flags.BoolVar(&s.onServer, "postgres", true, "on PostgreSQL too, if there is one on this machine")
 	flags.BoolVar(&s.ours, "ours", false, "only timbridge, without bridgev2")
 	if err = flags.Parse(args); err != nil {
 		return err

@@ -11,6 +11,9 @@ import (
 // startPostgres starts the server on which every line that has a database in it is measured once more, if there is one on this
 // machine. Its data is in the system's folder for temporary files, and durable there.
 func (s *suite) startPostgres(ctx context.Context) (err error) {
+	if !s.onServer {
+		return nil
+	}
 	s.postgres, err = postgres.Start(ctx, postgres.Options{Durable: true})
 	if errors.Is(err, postgres.ErrMissing) {
 		s.postgres = nil

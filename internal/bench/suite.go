@@ -18,12 +18,13 @@ import (
 
 // options are what the command line says.
 type options struct {
-	only  *regexp.Regexp
-	json  string
-	dir   string
-	runs  int
-	large bool
-	ours  bool // only timbridge, not what it is compared with
+	only     *regexp.Regexp
+	json     string
+	dir      string
+	runs     int
+	large    bool
+	onServer bool // on PostgreSQL too
+	ours     bool // only timbridge, not what it is compared with
 }
 
 // suite is one run of the benchmarks: what was built, where it lives, and what came of it.
