@@ -30,6 +30,10 @@ type Finding struct {
 // probeWait is how long a probe has to come back. Synapse backs off for minutes after failures; a ping ends that.
 const probeWait = 20 * time.Second
 
+// pushWait is how long a pushed receipt has to come, if the event before it came quickly; else it has that many times as long as the event
+// took. Homeservers that push receipts do so as fast as events, and for those that do not this is all waited in vain.
+const pushWait, pushWaitTimes = 5 * time.Second, 5
+
 // Check looks whether the bridge can do its work: it reaches the homeserver, is known to it, can be reached by it, and the
 // database answers. Each finding is told to report as soon as it is known; ok is whether all are good.
 //
@@ -129,9 +133,11 @@ func (b *Bridge) checkDelivery(ctx context.Context, say sayFunc, report func(Fin
 		return
 	}
 	event, room, err := b.sendProbe(ctx)
+	sent := time.Now()
 	if err == nil {
-		err = b.waitValue(ctx, bridgedb.KeyProbeEvent, event.String())
+		err = b.waitValue(ctx, bridgedb.KeyProbeEvent, event.String(), probeWait)
 	}
+	came := time.Since(sent)
 	if !say("delivery", err, "an event of our own came back", advice) && !pinged {
 		return
 	}
@@ -139,7 +145,7 @@ func (b *Bridge) checkDelivery(ctx context.Context, say sayFunc, report func(Fin
 		say("receipts", err, "", "the bot cannot send a receipt")
 		return
 	}
-	if b.waitValue(ctx, bridgedb.KeyProbePushed, event.String()) == nil {
+	if b.waitValue(ctx, bridgedb.KeyProbePushed, event.String(), min(max(pushWait, pushWaitTimes*came), probeWait)) == nil {
 		report(Finding{Name: "receipts", OK: true, Text: "the homeserver pushes receipts"})
 		return
 	}
@@ -175,9 +181,9 @@ func (b *Bridge) sendProbe(ctx context.Context) (id.EventID, id.RoomID, error) {
 	return event, room, err
 }
 
-// waitValue waits until the state table says want under key.
-func (b *Bridge) waitValue(ctx context.Context, key, want string) error {
-	ctx, cancel := context.WithTimeout(ctx, probeWait)
+// waitValue waits, for some time, until the state table says want under key.
+func (b *Bridge) waitValue(ctx context.Context, key, want string, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	for {
 		value, err := b.own.Value(ctx, key)
