@@ -18,6 +18,7 @@ import (
 
 	"github.com/timbridge/timbridge/bridge/bridgedb"
 	"github.com/timbridge/timbridge/bridge/config"
+	"github.com/timbridge/timbridge/bridge/database"
 	"github.com/timbridge/timbridge/bridge/matrix"
 	"github.com/timbridge/timbridge/bridge/v2tim"
 	"github.com/timbridge/timbridge/mapping"
@@ -231,13 +232,24 @@ func (b *Bridge) prepare(ctx context.Context) error {
 	if err := CheckSchema(ctx, b.db); err != nil {
 		return err
 	}
+	// First of all, so that whoever worked before, and may still be in the middle of a commit, writes nothing more in his older form beneath
+	// an upgrade. Where there are no tables yet there is nobody.
+	version, _, err := database.Version(ctx, b.own.Schema())
+	if err == nil && version > 0 {
+		err = b.commits.fence.claim(ctx)
+	}
+	if err != nil {
+		return err
+	}
 	for _, store := range []interface{ Upgrade(context.Context) error }{b.maps, b.reads, b.own, b.states} {
 		if err := store.Upgrade(ctx); err != nil {
 			return fmt.Errorf("failed to prepare database: %w", err)
 		}
 	}
-	if err := b.commits.fence.claim(ctx); err != nil {
-		return err
+	if version == 0 {
+		if err = b.commits.fence.claim(ctx); err != nil {
+			return err
+		}
 	}
 	value, err := b.own.Value(ctx, bridgedb.KeyCursor)
 	if err != nil {

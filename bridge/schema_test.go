@@ -27,6 +27,10 @@ import (
 // and add the new file; the old ones stay as they are, for ever. If the stores keep something new, put it into seed and view
 // (schemaseed_test.go): what upgrades make of old rows must equal what seed writes today, so give seed values that an old
 // version could have had, or the upgrade's default.
+//
+// While replicas are upgraded one after the other, older programs are refused on the newer tables. A revision that they can still work on
+// (it adds an index, a table, a column with a default that they need not know of) says so in its first line:
+// "-- v2 -> v3 (compatible with v2+): ...".
 
 const dumps = "testdata/schema"
 

@@ -15,6 +15,7 @@ import (
 	"github.com/timbridge/timbridge/bridge/matrix/matrixtest"
 	"github.com/timbridge/timbridge/bridge/tencent/tencenttest"
 	"github.com/timbridge/timbridge/mapping"
+	"github.com/timbridge/timbridge/receipts/receiptsdb"
 )
 
 // receiptWay is one of the two ways on which receipts of a homeserver come in.
@@ -157,7 +158,7 @@ func TestInventedUsersAreBounded(t *testing.T) {
 	_, parked = rows()
 	require.NoError(t, h.b.HandleTransaction(h.ctx, nil, list))
 	_, now := rows()
-	require.LessOrEqual(t, now-parked, 8)
+	require.LessOrEqual(t, now-parked, receiptsdb.MaxParked)
 
 	late := h.hs.User("late")
 	h.join(late, room) // whoever joins is known by that

@@ -14,7 +14,7 @@ import (
 
 // This file bounds what a server of the federation can make us keep. A server with one user in a room may send receipts there in the
 // name of as many users as it likes to invent: homeservers look whose server it is, not whether he is in the room. What such users
-// read counts for nothing, because they are no members; but each would have a row, with up to eight parked receipts, for ever.
+// read counts for nothing, because they are no members; but each would have a row, with up to receiptsdb.MaxParked parked receipts, for ever.
 //
 // Who is in the room is known from its list of members, so that a receipt is nearly never the first that is heard of somebody: his
 // join may be on its way still. So many of them are taken in; the receipts of the others are passed over until they have joined.

@@ -114,6 +114,8 @@ type Database struct {
 	// that is idle, or at all; 0 is never.
 	MaxConnIdleTime time.Duration `yaml:"max_conn_idle_time"`
 	MaxConnLifetime time.Duration `yaml:"max_conn_lifetime"`
+	// StartWait is how long a server that is not there yet is waited for at start.
+	StartWait time.Duration `yaml:"start_wait"`
 }
 
 // Policy decides which message a ghost's receipt in Matrix points at.

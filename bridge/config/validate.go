@@ -150,6 +150,9 @@ func (c *Config) checkDatabase(found *findings) {
 	if db.MaxConnIdleTime < 0 || db.MaxConnLifetime < 0 {
 		found.problem("database.max_conn_idle_time", "and max_conn_lifetime cannot be negative: 0s is never")
 	}
+	if db.StartWait < 0 {
+		found.problem("database.start_wait", "cannot be negative: 0s is not at all")
+	}
 }
 
 func isServerURI(uri Secret) bool {

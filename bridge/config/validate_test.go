@@ -49,6 +49,7 @@ func TestValidate(t *testing.T) {
 		"postgres on a file": {func(c *Config) { c.Database.Type = "postgres" }, []string{"database.uri: is not that of a PostgreSQL server"}},
 		"postgres uri":       {func(c *Config) { c.Database.URI = "postgres://a:" + secretText + "@b" }, []string{"database.uri: is that of a PostgreSQL"}},
 		"connection times":   {func(c *Config) { c.Database.MaxConnLifetime = -1 }, []string{"max_conn_lifetime cannot be negative"}},
+		"start wait":         {func(c *Config) { c.Database.StartWait = -1 }, []string{"database.start_wait: cannot be negative"}},
 		"mysql":              {func(c *Config) { c.Database.Type = "mysql" }, []string{"database.type: \"mysql\" is not known"}},
 		"sqlite3":            {func(c *Config) { c.Database.Type = "sqlite3" }, nil},
 		"no connections":     {func(c *Config) { c.Database.MaxOpenConns = 0 }, []string{"database.max_open_conns"}},

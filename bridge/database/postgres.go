@@ -86,6 +86,8 @@ func explainServer(s server, err error) error {
 			err = fmt.Errorf("the server has no connection left: raise its max_connections, or lower database.max_open_conns (%w)", err)
 		case "53100":
 			err = fmt.Errorf("the server's disk is full: make room (%w)", err)
+		case "57P03":
+			err = fmt.Errorf("the server is starting, or stopping, and takes nobody in: try again when it is up (%w)", err)
 		}
 	default:
 		err = fmt.Errorf("the server cannot be reached: is it running, and is database.uri right? (%w)", err)

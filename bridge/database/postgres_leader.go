@@ -98,11 +98,20 @@ func (l *Leadership) Beat(ctx context.Context, owner string) (still bool, err er
 	return n > 0, err
 }
 
-// Depose ends the session that holds the lock, so that it can be taken. A process whose lock that was can write no more once another has
-// claimed the database.
+// deposed picks the session that holds the lock, and the others of the same process: one that sleeps in the middle of a transaction would
+// keep its rows from who comes next until the server ends it. Processes are told apart by the name of their sessions; where an operator
+// has given all the same one, that is ours too, and only the session with the lock ends.
+const deposed = `WITH holder AS MATERIALIZED (SELECT pid ` + lockHolders + `)
+	SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+	WHERE pid IN (SELECT pid FROM holder)
+		OR datname = current_database() AND usename = current_user AND application_name <> current_setting('application_name')
+			AND application_name IN (SELECT application_name FROM pg_stat_activity WHERE pid IN (SELECT pid FROM holder))`
+
+// Depose ends the sessions of the process that holds the lock, so that it can be taken. A process whose lock that was can write no more
+// once another has claimed the database.
 func (l *Leadership) Depose(ctx context.Context) error {
-	if _, err := l.db.ExecContext(ctx, `SELECT pg_terminate_backend(pid) `+lockHolders, lockClass); err != nil {
-		return fmt.Errorf("failed to end the session of a silent leader: %w", err)
+	if _, err := l.db.ExecContext(ctx, deposed, lockClass); err != nil {
+		return fmt.Errorf("failed to end the sessions of a silent leader: %w", err)
 	}
 	return nil
 }

@@ -1,10 +1,12 @@
 package database
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.mau.fi/util/dbutil"
 
@@ -60,4 +62,35 @@ func TestLeadership(t *testing.T) {
 	cfg.Type = config.DatabaseSQLite
 	_, err = OpenLeadership(t.Context(), cfg)
 	require.ErrorIs(t, err, ErrUnsupported)
+}
+
+// TestADeposedLeaderHoldsNothing: one that sleeps in the middle of a transaction keeps no rows from who comes next, and what it has not
+// committed is not there.
+func TestADeposedLeaderHoldsNothing(t *testing.T) {
+	uri := testServer.Database(t)
+	asleep := mustOpenServer(t, uri+"&application_name=asleep")
+	_, err := asleep.Exec(t.Context(), "CREATE TABLE t (n INTEGER)")
+	require.NoError(t, err)
+	_, err = asleep.Exec(t.Context(), "INSERT INTO t VALUES (1)")
+	require.NoError(t, err)
+	tx, err := asleep.RawDB.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	_, err = tx.Exec("UPDATE t SET n = 2")
+	require.NoError(t, err)
+
+	l, err := OpenLeadership(t.Context(), serverSettings(uri))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	require.NoError(t, l.Depose(t.Context()))
+	next, err := pgx.Connect(t.Context(), uri)
+	require.NoError(t, err)
+	defer next.Close(context.Background())
+	_, err = next.Exec(t.Context(), "SET lock_timeout = '20s'")
+	require.NoError(t, err)
+	_, err = next.Exec(t.Context(), "UPDATE t SET n = n + 10")
+	require.NoError(t, err, "the row is free")
+	require.Error(t, tx.Commit())
+	var n int
+	require.NoError(t, next.QueryRow(t.Context(), "SELECT n FROM t").Scan(&n))
+	require.Equal(t, 11, n)
 }

@@ -130,7 +130,7 @@ func TestEveryBrokenInvariantIsFound(t *testing.T) {
 		"shown ahead":                {`UPDATE tim_reader SET shown=5` + alice, "user alice: Matrix shows a marker at place 5, and the latest that he has read is 3"},
 		"frontier over the unread":   {`UPDATE tim_reader SET frontier=4, solid=2` + ben, "user ben: his frontier is 4, and above 2 is a message that he has not read"},
 		"claimed and not read":       {`UPDATE tim_reader SET read_set=` + hexSet(t, 2) + `, tencent_set=x'00', frontier=0, solid=0` + ben, "user ben: his markers in Matrix cover 1 messages that he is not said to have read, the first is 1"},
-		"too many parked":            {`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<9) INSERT INTO tim_parked SELECT '!team:a.test', '@ann:a.test', '$'||i, '', false, 1700000000000 FROM n`, "parked: room !team:a.test, user @ann:a.test: 10 receipts are parked"},
+		"too many parked":            {`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<70) INSERT INTO tim_parked SELECT '!team:a.test', '@ann:a.test', '$'||i, '', false, 1700000000000 FROM n`, "parked: room !team:a.test, user @ann:a.test: 71 receipts are parked"},
 		"parked in the future":       {`UPDATE tim_parked SET since_ms=99999999999999`, "a receipt is parked since 99999999999999 (ms), which is yet to come"},
 		"parked for nothing":         {`UPDATE tim_parked SET event_id=''`, "parked: room !team:a.test, user @ann:a.test: a parked receipt names no event"},
 		"callback of no message":     {`UPDATE tim_callback SET seq=44 WHERE user_key=1`, "callbacks: group team, user alice: he is to be told of message 44"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"go.mau.fi/util/dbutil"
+	"golang.org/x/time/rate"
 
 	"github.com/timbridge/timbridge/bridge/config"
 	"github.com/timbridge/timbridge/bridge/database"
@@ -38,6 +39,10 @@ type API struct {
 	Refuse func(http.ResponseWriter)
 }
 
+// Fit tells whether this program may work on a database as it is; the error is [database.ErrNewer] if a newer one has upgraded it. It
+// writes nothing.
+type Fit func(ctx context.Context, db *dbutil.Database) error
+
 // Lead works on the database until ctx ends, or until another has taken over (then it returns an error that is ErrReplaced). It closes
 // the database.
 type Lead func(ctx context.Context, db *dbutil.Database) error
@@ -46,6 +51,7 @@ type Lead func(ctx context.Context, db *dbutil.Database) error
 type replica struct {
 	cfg    *config.Config
 	apis   []API
+	fit    Fit
 	lead   Lead
 	log    zerolog.Logger
 	owner  string
@@ -54,17 +60,25 @@ type replica struct {
 	// heard is the leader's last sign of life, heardAt when this one saw it first.
 	heard   database.Leader
 	heardAt time.Time
+	// outdated says now and then that this program is older than the database.
+	outdated rate.Sometimes
 }
 
 // Run stands by and leads, in turns, until ctx ends, which is no error. The logger is in ctx. It returns an error where this process
 // cannot go on: a listener fails, or leading failed by something that is not another replica.
-func Run(ctx context.Context, cfg *config.Config, apis []API, lead Lead) error {
+//
+// A program that is older than the database never leads. It goes on to stand by: while one replica after the other is upgraded, the
+// others still pass on.
+func Run(ctx context.Context, cfg *config.Config, apis []API, fit Fit, lead Lead) error {
 	row, err := database.OpenLeadership(ctx, cfg.Database)
 	if err != nil {
 		return err
 	}
 	defer row.Close()
-	r := &replica{cfg: cfg, apis: apis, lead: lead, log: *zerolog.Ctx(ctx), owner: rand.Text(), row: row}
+	r := &replica{
+		cfg: cfg, apis: apis, fit: fit, lead: lead, log: *zerolog.Ctx(ctx), owner: rand.Text(), row: row,
+		outdated: rate.Sometimes{Interval: time.Minute},
+	}
 	for ctx.Err() == nil {
 		db, err := r.standBy(ctx)
 		if err != nil || db == nil {
@@ -74,6 +88,8 @@ func Run(ctx context.Context, cfg *config.Config, apis []API, lead Lead) error {
 		switch {
 		case ctx.Err() != nil && (errors.Is(err, ErrReplaced) || errors.Is(err, context.Canceled)):
 			return nil // ended while it began to lead
+		case errors.Is(err, database.ErrNewer): // upgraded since it was looked at
+			r.tooOld(err)
 		case err != nil && !errors.Is(err, ErrReplaced) && !database.Unreachable(err):
 			return err
 		case err != nil:
@@ -127,7 +143,7 @@ func (r *replica) standBy(ctx context.Context) (*dbutil.Database, error) {
 					}
 				}()
 			}
-			r.log.Info().Msg("Standing by, another replica leads")
+			r.log.Info().Msg("Standing by")
 		}
 		select {
 		case <-ctx.Done():
@@ -154,8 +170,11 @@ func (r *replica) tryToLead(ctx context.Context) (*dbutil.Database, error) {
 		return nil, nil //nolint:nilnil // not its turn
 	}
 	r.follow("")
+	if !r.fits(ask) {
+		return nil, nil //nolint:nilnil // never its turn
+	}
 	if now.Locked {
-		r.log.Warn().Str("address", now.Address).Stringer("silent", silent.Round(time.Millisecond)).Msg("The leader is silent, ending its session")
+		r.log.Warn().Str("address", now.Address).Stringer("silent", silent.Round(time.Millisecond)).Msg("The leader is silent, ending its sessions")
 		if err = r.row.Depose(ask); err != nil {
 			r.leaveIt(ctx, err, "Failed to take the place of a silent leader")
 			return nil, nil //nolint:nilnil // not its turn
@@ -177,6 +196,25 @@ func (r *replica) tryToLead(ctx context.Context) (*dbutil.Database, error) {
 		return nil, nil //nolint:nilnil // it may be away
 	}
 	return db, nil
+}
+
+// fits tells whether this program may work on the database. What else is wrong with the database is for who opens it to say.
+func (r *replica) fits(ctx context.Context) bool {
+	db, err := database.OpenReadOnly(zerolog.Nop().WithContext(ctx), r.cfg.Database)
+	if err == nil {
+		err = errors.Join(r.fit(ctx, db), db.Close())
+	}
+	if errors.Is(err, database.ErrNewer) {
+		r.tooOld(err)
+		return false
+	}
+	return true
+}
+
+func (r *replica) tooOld(err error) {
+	r.outdated.Do(func() {
+		r.log.Error().Err(err).Msg("This replica is older than the database and does not lead, it only passes on: upgrade it")
+	})
 }
 
 // silence is for how long this one has seen the same sign of life of the leader. Its age alone says little: after an outage of the

@@ -24,6 +24,8 @@ type replicas struct {
 	t    *testing.T
 	list []*runningBridge
 	dirs []string
+	// programs are what they are started from.
+	programs []string
 	// ports are where they listen for each other.
 	ports []string
 	env   []string
@@ -38,14 +40,7 @@ func newReplicas(t *testing.T, n int) *replicas {
 	t.Cleanup(homeserver.Close)
 	r := &replicas{t: t, env: onServer(server.Database(t))}
 	for range n {
-		dir := t.TempDir()
-		ports := freePorts(t, 3)
-		write(t, dir, "config.yaml", strings.Replace(testConfig, deadHomeserver, homeserver.URL, 1)+fmt.Sprintf(
-			"appservice: {port: %d, as_token: as-%s, hs_token: hs-%s}\nv2tim: {port: %d}\nlogging: {min_level: debug, writers: [{type: stdout, format: json}]}\n"+
-				"replica: {enabled: true, port: %d, address: 'http://127.0.0.1:%d', takeover: %s}\n",
-			ports[0], testSecret, testSecret, ports[1], ports[2], ports[2], takeover))
-		r.dirs, r.ports = append(r.dirs, dir), append(r.ports, fmt.Sprintf("127.0.0.1:%d", ports[2]))
-		r.list = append(r.list, &runningBridge{address: fmt.Sprintf("127.0.0.1:%d", ports[0]), v2tim: fmt.Sprintf("127.0.0.1:%d", ports[1])})
+		r.add(homeserver.URL)
 	}
 	write(t, r.dirs[0], "in.ndjson", `{"type":"group","group_id":"team","room_id":"!team:matrix.test","seq_source":"own","linked_pos":0}
 {"type":"user","user_id":"alice","mxid":"@tim_alice:matrix.test","kind":"ghost"}
@@ -61,11 +56,43 @@ func newReplicas(t *testing.T, n int) *replicas {
 	return r
 }
 
+// add makes one more, which is not started.
+func (r *replicas) add(homeserver string) {
+	r.t.Helper()
+	dir := r.t.TempDir()
+	ports := freePorts(r.t, 3)
+	write(r.t, dir, "config.yaml", strings.Replace(testConfig, deadHomeserver, homeserver, 1)+fmt.Sprintf(
+		"appservice: {port: %d, as_token: as-%s, hs_token: hs-%s}\nv2tim: {port: %d}\nlogging: {min_level: debug, writers: [{type: stdout, format: json}]}\n"+
+			"replica: {enabled: true, port: %d, address: 'http://127.0.0.1:%d', takeover: %s}\n",
+		ports[0], testSecret, testSecret, ports[1], ports[2], ports[2], takeover))
+	r.dirs, r.ports = append(r.dirs, dir), append(r.ports, fmt.Sprintf("127.0.0.1:%d", ports[2]))
+	r.programs = append(r.programs, binary)
+	r.list = append(r.list, &runningBridge{address: fmt.Sprintf("127.0.0.1:%d", ports[0]), v2tim: fmt.Sprintf("127.0.0.1:%d", ports[1])})
+}
+
 // start runs a replica and waits until it answers.
 func (r *replicas) start(i int) {
 	r.t.Helper()
+	r.launch(i)
 	b := r.list[i]
-	b.cmd, b.output, b.exited = exec.Command(binary), &syncBuffer{}, make(chan struct{})
+	require.Eventually(r.t, func() bool { return b.probe("live") == http.StatusOK }, 30*time.Second, 20*time.Millisecond, "%s", b.output)
+}
+
+// probe is what a replica answers to a probe, 0 if nothing.
+func (b *runningBridge) probe(name string) int {
+	resp, err := http.Get("http://" + b.address + "/_matrix/mau/" + name)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
+// launch runs a replica and waits for nothing.
+func (r *replicas) launch(i int) {
+	r.t.Helper()
+	b := r.list[i]
+	b.cmd, b.output, b.exited = exec.Command(r.programs[i]), &syncBuffer{}, make(chan struct{})
 	b.cmd.Dir, b.cmd.Env, b.cmd.Stdout, b.cmd.Stderr = r.dirs[i], r.env, b.output, b.output
 	require.NoError(r.t, b.cmd.Start())
 	cmd, exited := b.cmd, b.exited
@@ -78,14 +105,6 @@ func (r *replicas) start(i int) {
 		_ = cmd.Process.Kill()
 		<-exited
 	})
-	require.Eventually(r.t, func() bool {
-		resp, err := http.Get("http://" + b.address + "/_matrix/mau/live")
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	}, 30*time.Second, 20*time.Millisecond, "%s", b.output)
 }
 
 // leader is the replica that leads.

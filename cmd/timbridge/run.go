@@ -40,8 +40,18 @@ func (p *program) runBridge(ctx context.Context, opts *options, res *config.Resu
 // run starts the bridge and stops it in order when ctx ends; that is no error.
 // The logger is in ctx.
 func run(ctx context.Context, cfg *config.Config, ignoreNewer bool) (err error) {
+	if err = database.Await(ctx, cfg.Database); err != nil {
+		if ctx.Err() != nil {
+			return nil // ended while it waited
+		}
+		return databaseFailure(err)
+	}
 	if cfg.Replica.Enabled {
-		err = standby.Run(ctx, cfg, bridge.StandbyAPIs(cfg, *zerolog.Ctx(ctx)), func(ctx context.Context, db *dbutil.Database) error {
+		fit := func(ctx context.Context, db *dbutil.Database) error {
+			db.IgnoreUnsupportedDatabase = ignoreNewer
+			return bridge.CheckSchema(ctx, db)
+		}
+		err = standby.Run(ctx, cfg, bridge.StandbyAPIs(cfg, *zerolog.Ctx(ctx)), fit, func(ctx context.Context, db *dbutil.Database) error {
 			return work(ctx, cfg, db, ignoreNewer)
 		})
 		var coded *codedError

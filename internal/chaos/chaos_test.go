@@ -3,10 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -121,41 +118,4 @@ func (w *world) faults() []faultKind {
 		list = append(list, faultKind{700 * time.Millisecond, (*actor).breakTencent}, faultKind{1500 * time.Millisecond, (*actor).breakWebhooks})
 	}
 	return list
-}
-
-// keep saves the log and the database of a run for whoever looks into it.
-func (w *world) keep() {
-	if *keepFlag == "" {
-		return
-	}
-	dir := filepath.Join(*keepFlag, fmt.Sprint(w.seed))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		w.t.Log(err)
-		return
-	}
-	for _, g := range w.groups {
-		if err := os.WriteFile(filepath.Join(dir, g.id+".txt"), []byte(w.story(g)), 0o600); err != nil {
-			w.t.Log(err)
-		}
-	}
-	for i, r := range w.replicas {
-		for _, name := range []string{"timbridge.log", "timbridge.db", "timbridge.db-wal", "config.yaml"} {
-			from, err := os.Open(filepath.Join(r.Dir, name))
-			if err != nil {
-				continue
-			}
-			if len(w.replicas) > 1 {
-				name = fmt.Sprint("replica", i, ".", name)
-			}
-			to, err := os.Create(filepath.Join(dir, name))
-			if err == nil {
-				_, err = io.Copy(to, from)
-				_ = to.Close()
-			}
-			_ = from.Close()
-			if err != nil {
-				w.t.Log(err)
-			}
-		}
-	}
 }

@@ -10,8 +10,11 @@ import (
 )
 
 // MaxParked is how many receipts are parked for one user in one room. When one
-// more comes, the oldest goes.
-const MaxParked = 8
+// more comes, one goes: of those of the same thread, as far as that is told, all
+// but the newest before any newest, and the oldest first. The newest of each thread
+// is what stands by /sync, so what goes has mostly been replaced by it; and pushed
+// receipts, which do not tell their thread, take no place away from those that do.
+const MaxParked = 64
 
 // Parked is a Matrix receipt whose event is not known yet. It waits for the event.
 type Parked struct {
@@ -26,7 +29,7 @@ type Parked struct {
 const parkedColumns = "room_id, user_id, event_id, thread_id, has_thread, since_ms"
 
 // Park keeps receipts. One that is parked already stays as it is, with its first
-// Since. Of more than [MaxParked] of one user in one room the oldest go.
+// Since. There are never more than [MaxParked] of one user in one room.
 func (s *Store) Park(ctx context.Context, ps ...Parked) error {
 	if len(ps) == 0 {
 		return nil
@@ -49,8 +52,12 @@ func (s *Store) Park(ctx context.Context, ps ...Parked) error {
 		for o := range owners {
 			_, err := s.db.Exec(ctx, `DELETE FROM tim_parked WHERE room_id=$1 AND user_id=$2
 				AND (event_id, thread_id, has_thread) IN (
-					SELECT event_id, thread_id, has_thread FROM tim_parked WHERE room_id=$1 AND user_id=$2
-					ORDER BY since_ms DESC, event_id, thread_id, has_thread LIMIT 1000000 OFFSET $3)`, o.room, o.user, MaxParked)
+					SELECT event_id, thread_id, has_thread FROM (
+						SELECT event_id, thread_id, has_thread, since_ms,
+							ROW_NUMBER() OVER (PARTITION BY thread_id, has_thread ORDER BY since_ms DESC, event_id) AS age
+						FROM tim_parked WHERE room_id=$1 AND user_id=$2
+					) AS aged
+					ORDER BY age > 1, since_ms DESC, age, event_id, thread_id, has_thread LIMIT 1000000 OFFSET $3)`, o.room, o.user, MaxParked)
 			if err != nil {
 				return err
 			}

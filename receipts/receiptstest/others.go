@@ -59,15 +59,15 @@ func testParkedAtMost(t *testing.T, b *bench) {
 	ctx := t.Context()
 	var want []receiptsdb.Parked
 	for i := range receiptsdb.MaxParked + 3 {
-		age := time.Hour - time.Duration(i)*time.Minute
+		age := 2*time.Hour - time.Duration(i)*time.Minute
 		p := parked("!a", "@u", fmt.Sprintf("$%02d", i), age)
 		require.NoError(t, b.Park(ctx, p, parked("!a", "@other", p.EventID, age)))
 		want = append(want, p)
 	}
-	require.NoError(t, b.Park(ctx, parked("!b", "@u", "$b", 2*time.Hour)))
-	require.NoError(t, b.Park(ctx, parked("!a", "@u", "$old", 2*time.Hour)), "older than all: it goes itself")
+	require.NoError(t, b.Park(ctx, parked("!b", "@u", "$b", 3*time.Hour)))
+	require.NoError(t, b.Park(ctx, parked("!a", "@u", "$old", 3*time.Hour)), "older than all: it goes itself")
 
-	older, err := b.ParkedOlder(ctx, start(), 100)
+	older, err := b.ParkedOlder(ctx, start(), 1000)
 	require.NoError(t, err)
 	var got []receiptsdb.Parked
 	for _, p := range older {
@@ -77,6 +77,33 @@ func testParkedAtMost(t *testing.T, b *bench) {
 	}
 	require.Equal(t, want[3:], got)
 	require.Len(t, older, 2*receiptsdb.MaxParked+1, "others are left alone")
+}
+
+// testParkedOfThreads: however many are pushed, which tell no thread, and however often one thread is read, the last word on each thread
+// stays.
+func testParkedOfThreads(t *testing.T, b *bench) {
+	ctx := t.Context()
+	var want []receiptsdb.Parked
+	for i := range receiptsdb.MaxParked / 2 {
+		p := parked("!a", "@u", fmt.Sprintf("$t%02d", i), time.Hour)
+		if p.HasThread = i > 0; p.HasThread { // the first is of the whole room
+			p.ThreadID = fmt.Sprintf("$root%02d", i)
+		}
+		want = append(want, p)
+	}
+	require.NoError(t, b.Park(ctx, want...))
+	for i := range 2 * receiptsdb.MaxParked {
+		pushed := parked("!a", "@u", fmt.Sprintf("$p%03d", i), time.Minute)
+		pushed.ThreadID, pushed.HasThread = "?", true
+		again := parked("!a", "@u", fmt.Sprintf("$m%03d", i), time.Minute-time.Duration(i)*time.Millisecond)
+		again.ThreadID, again.HasThread = "main", true
+		require.NoError(t, b.Park(ctx, pushed, again))
+	}
+	older, err := b.ParkedOlder(ctx, start(), 1000)
+	require.NoError(t, err)
+	require.Len(t, older, receiptsdb.MaxParked)
+	require.Subset(t, older, want)
+	require.Equal(t, fmt.Sprintf("$m%03d", 2*receiptsdb.MaxParked-1), older[len(older)-1].EventID)
 }
 
 func testParkedMany(t *testing.T, b *bench) {
