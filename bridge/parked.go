@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -215,4 +216,47 @@ func (b *Bridge) pending(ctx context.Context) (int, error) {
 	}
 	messages, tasks, err := b.own.Pending(ctx)
 	return markers + messages + tasks, err
+}
+
+// park keeps a receipt whose event is not known yet.
+func (s *session) park(ctx context.Context, r matrix.Receipt) error {
+	// thread_id "?" remembers that a pushed receipt has lost it.
+	p := receiptsdb.Parked{RoomID: r.RoomID.String(), UserID: r.UserID.String(), EventID: r.EventID.String(), ThreadID: r.ThreadID, HasThread: r.HasThread, Since: s.now}
+	if r.Pushed && !r.HasThread {
+		p.ThreadID, p.HasThread = strippedThread, true
+	}
+	s.b.stats.parked.Add(1)
+	return s.b.reads.Park(ctx, p)
+}
+
+// strippedThread stands in parked receipts for "the homeserver has cut thread_id away". It cannot be an event id.
+const strippedThread = "?"
+
+func unpark(p receiptsdb.Parked) matrix.Receipt {
+	r := matrix.Receipt{RoomID: id.RoomID(p.RoomID), EventID: id.EventID(p.EventID), UserID: id.UserID(p.UserID), ThreadID: p.ThreadID, HasThread: p.HasThread}
+	if strings.HasPrefix(p.ThreadID, strippedThread) {
+		r.ThreadID, r.HasThread, r.Pushed = "", false, true
+	}
+	return r
+}
+
+// parkedFor applies the receipts that waited for these events.
+func (s *session) parkedFor(ctx context.Context, events []id.EventID) error {
+	ids := make([]string, len(events))
+	for i, e := range events {
+		ids[i] = e.String()
+	}
+	parked, err := s.b.reads.ParkedFor(ctx, ids)
+	if err != nil || len(parked) == 0 {
+		return err
+	}
+	if err = s.b.reads.Unpark(ctx, parked...); err != nil {
+		return err
+	}
+	for _, p := range parked {
+		if err = s.receipts(ctx, []matrix.Receipt{unpark(p)}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
