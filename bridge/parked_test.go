@@ -16,7 +16,8 @@ import (
 
 // TestManyReceiptsAheadOfTheirEvents: after an outage the receipts of all that was written meanwhile come before the events, those pushed
 // in one transaction and what stands of them by /sync. Whatever waits, nobody's last word is among what goes. (Found by the fault harness,
-// seed 31 of replicas: of nine pushed at once the eight with the lowest event IDs were kept.)
+// seed 31 of replicas: what stood by /sync was parked first and went for what was pushed, and of nine pushed at once those eight were kept
+// whose event IDs came first.)
 func TestManyReceiptsAheadOfTheirEvents(t *testing.T) {
 	t.Parallel()
 	for name, n := range map[string]int{"some": 12, "more than are kept": receiptsdb.MaxParked + 12} {

@@ -80,13 +80,12 @@ func (s *tables) nextProgram() string {
 	return program
 }
 
-// refuses tells that a replica lives, does not lead, says why, and is not ready.
+// refuses tells that a replica lives, does not lead, and says why.
 func (r *replicas) refuses(i int) {
 	r.t.Helper()
 	b := r.list[i]
 	require.Eventually(r.t, func() bool { return strings.Contains(b.output.String(), "This replica is older than the database") }, patience, 20*time.Millisecond, "%s", b.output)
 	require.Contains(r.t, b.output.String(), "a newer timbridge has written this database")
-	require.Equal(r.t, http.StatusServiceUnavailable, b.probe("ready"))
 	require.False(r.t, leads(b))
 	select {
 	case <-b.exited:
@@ -129,6 +128,7 @@ func TestUpgradeOneReplicaAtATime(t *testing.T) {
 	<-r.list[first].exited
 	r.refuses(second)
 	r.refuses(old)
+	require.Equal(t, http.StatusServiceUnavailable, r.list[old].probe("ready"), "after it has waited for a leader")
 	r.start(first)
 	r.works("back", 0, 1, 2)
 
