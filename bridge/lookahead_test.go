@@ -88,7 +88,7 @@ func TestRefusedCallsAmongOthersInOneCommit(t *testing.T) {
 	h.settled()
 	h.spoilt = true
 	h.damage("read_set", h.key("dave"))
-	errs := make([]error, 6)
+	errs := make([]error, 7)
 	ran := 0
 	h.oneCommit(
 		h.change(func(context.Context, *session) error { ran++; return nil }),
@@ -98,6 +98,7 @@ func TestRefusedCallsAmongOthersInOneCommit(t *testing.T) {
 		h.ack(&errs[3], "dave", m.MsgID),               // his row is damaged
 		h.ack(&errs[4], "mallory", m.MsgID),            // nobody
 		h.ack(&errs[5], "carol", other.MsgID),
+		h.ack(&errs[6], "mal\x00lory", m.MsgID), // PostgreSQL refuses to look for such a name
 	)
 	require.NoError(t, errs[0])
 	requireCode(t, receipts.CodeInvalidParameters, errs[1])
@@ -105,6 +106,7 @@ func TestRefusedCallsAmongOthersInOneCommit(t *testing.T) {
 	requireCode(t, receipts.CodeGroupInternalError, errs[3])
 	requireCode(t, receipts.CodeInvalidParameters, errs[4])
 	require.NoError(t, errs[5])
+	requireCode(t, receipts.CodeInvalidParameters, errs[6])
 	require.Equal(t, 1, ran, "nothing was repeated")
 	require.Equal(t, receipts.SetOf(receipts.MsgSeq(m.Seq)), h.readOf("bob"))
 	require.True(t, h.readOf("carol").IsEmpty())

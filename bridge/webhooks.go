@@ -70,7 +70,8 @@ func (s *session) groupByID(ctx context.Context, groupID string) (*mapping.Group
 	} else if err != nil {
 		return nil, err
 	}
-	return s.group(ctx, g.Key)
+	s.groups[g.Key] = &g
+	return &g, nil
 }
 
 func (s *session) cloudEvent(ctx context.Context, g *mapping.Group, event tencent.Event) error {
