@@ -31,7 +31,7 @@ func TestAckCheckedBeforeItsMessageReachedTheRoom(t *testing.T) {
 	early := found[sent.MsgID].Message
 	early.Pos, early.EventID = 0, ""
 
-	err = service{h.b}.acknowledge(h.ctx, bob, receipts.Request{
+	err = service{h.b}.acknowledgeChecked(h.ctx, bob, receipts.Request{
 		Group: found[sent.MsgID].Group, GroupID: "team", Seqs: receipts.SetOf(early.Seq), Messages: []receipts.Message{early},
 	})
 	require.NoError(t, err)

@@ -50,6 +50,7 @@ type committer struct {
 
 type queuedChange struct {
 	change change
+	ask    *ask        // what it will ask; nil: it may write anything
 	err    chan error  // buffered: the committer never waits for the caller
 	taken  atomic.Bool // by the committer, to run it, or by the caller, to withdraw it
 }
@@ -67,7 +68,16 @@ func newCommitter(b *Bridge) *committer {
 // waiting when ctx ends is withdrawn; one that has begun is finished, which takes no longer than a commit, so fn never runs after
 // do has returned.
 func (c *committer) do(ctx context.Context, fn change) error {
-	q := &queuedChange{change: fn, err: make(chan error, 1)}
+	return c.enqueue(ctx, &queuedChange{change: fn, err: make(chan error, 1)})
+}
+
+// doAsking is do for a change that finds in session.ahead what it asks, read together with what others ask that come at the same time.
+// Such a change writes receipts: what the lookups keep it must leave alone, or have them forget.
+func (c *committer) doAsking(ctx context.Context, asked ask, fn change) error {
+	return c.enqueue(ctx, &queuedChange{change: fn, ask: &asked, err: make(chan error, 1)})
+}
+
+func (c *committer) enqueue(ctx context.Context, q *queuedChange) error {
 	c.mu.RLock()
 	if c.stop {
 		c.mu.RUnlock()
@@ -171,8 +181,14 @@ func (c *committer) try(batch []*queuedChange) error {
 	}
 	s := newSession(c.bridge)
 	err := c.db.DoTxn(ctx, c.opts, func(ctx context.Context) error {
-		for _, q := range batch {
-			if err := runChange(ctx, s, q.change); err != nil {
+		for i, q := range batch {
+			err := runChange(ctx, s, func(ctx context.Context, s *session) error {
+				if err := s.lookAhead(ctx, batch[i:]); err != nil {
+					return err
+				}
+				return q.change(ctx, s)
+			})
+			if err != nil {
 				return err
 			}
 		}

@@ -33,7 +33,7 @@ func (b service) SendMessage(ctx context.Context, caller string, msg v2tim.Outgo
 	} else if err != nil {
 		return sent, err
 	}
-	r, err := b.resolveGroup(ctx, u, g.Key)
+	r, err := newLookups(b.Bridge).resolveGroup(ctx, u, g.Key)
 	switch {
 	case err != nil:
 		return sent, err

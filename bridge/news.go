@@ -73,7 +73,13 @@ func (s *session) callBack(ctx context.Context, group mapping.GroupKey, reader m
 }
 
 func (s *session) messagesBySeq(ctx context.Context, group mapping.GroupKey, seqs receipts.Set) ([]receipts.Message, error) {
-	found, err := s.b.maps.MessagesBySeq(ctx, group, seqs, maxWindow)
+	var found []mapping.Message
+	var err error
+	if s.ahead != nil && seqs.Len() <= maxWindow {
+		found, err = s.ahead.messagesBySeq(ctx, group, seqs)
+	} else {
+		found, err = s.b.maps.MessagesBySeq(ctx, group, seqs, maxWindow)
+	}
 	if err != nil {
 		return nil, err
 	}

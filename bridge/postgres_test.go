@@ -39,7 +39,9 @@ func TestPostgreSQL(t *testing.T) {
 		"MixedGroups": TestMixedGroupsAreRefusedAndNothingChanges, "Poison": TestNoEventBlocksTheQueue, "LinkedUser": TestLinkedUser,
 		"Relinked": TestUnlinkAndRelinkToAnotherRoom, "Stopped": TestReceiptsMadeWhileStoppedArrive, "Repeated": TestRepeatedTransactionsChangeNothing,
 		"Imported": TestImportedMessagesAreLearntAtStart, "Cursor": TestListenerResumesByCursor, "Damaged": TestDamagedRowStopsItselfOnly,
-		"Cloud": TestCloud, "CloudMembers": TestCloudMatrixMembers, "CloudRelay": TestCloudUnclearSend, "CloudCatchUp": TestCloudCatchUp,
+		"OneReader": TestCallsOfOneReaderInOneCommit, "Refused": TestRefusedCallsAmongOthersInOneCommit, "Around": TestCallsAroundOtherChangesInOneCommit,
+		"Webhooks": TestWebhooksInOneCommit,
+		"Cloud":    TestCloud, "CloudMembers": TestCloudMatrixMembers, "CloudRelay": TestCloudUnclearSend, "CloudCatchUp": TestCloudCatchUp,
 	} {
 		t.Run(name, test)
 	}

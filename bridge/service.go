@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -19,16 +20,92 @@ type service struct {
 }
 
 // SendMessageReadReceipts implements v2tim.Service. Steps 4 to 8 of the order of checks; the adapter has done the others.
+//
+// The checks are made in the commit: there what they ask is read once for all the calls that ride in it, and without a lock for each
+// statement. A call whose messages are not all known waits outside and comes once more.
 func (b service) SendMessageReadReceipts(ctx context.Context, caller string, ids []string) error {
-	u, resolved, err := b.resolveWaiting(ctx, caller, ids)
+	done, err := b.acknowledgeIDs(ctx, caller, ids, false)
+	if done || err != nil {
+		return err
+	}
+	if _, _, err = b.resolveWaiting(ctx, caller, ids); err != nil {
+		return err
+	}
+	_, err = b.acknowledgeIDs(ctx, caller, ids, true)
+	return err
+}
+
+// acknowledgeIDs checks and merges in one commit. Unless it is the last try, done is false if a message is not one that the caller
+// may know of.
+func (b service) acknowledgeIDs(ctx context.Context, caller string, ids []string, last bool) (done bool, err error) {
+	err = b.commitOrRefuse(ctx, ask{caller: caller, msgIDs: ids}, func(ctx context.Context, s *session) (err error) {
+		done, err = s.acknowledgeIDs(ctx, caller, ids, last)
+		return err
+	})
+	return done, err
+}
+
+// commitOrRefuse commits a change that says no with a receipts.Error before it changes anything. Those who ride in the same commit are
+// not to blame for that, so it must not fail.
+func (b *Bridge) commitOrRefuse(ctx context.Context, asked ask, fn change) error {
+	var refused *receipts.Error
+	err := b.commits.doAsking(ctx, asked, func(ctx context.Context, s *session) error {
+		refused = nil
+		err := fn(ctx, s)
+		if errors.As(err, &refused) {
+			return nil
+		}
+		return err
+	})
+	if err == nil && refused != nil {
+		return refused
+	}
+	return err
+}
+
+func (s *session) acknowledgeIDs(ctx context.Context, caller string, ids []string, last bool) (done bool, err error) {
+	u, err := s.ahead.person(ctx, caller)
+	if err != nil {
+		return false, err
+	}
+	resolved, err := s.ahead.resolve(ctx, u, ids)
+	if err != nil {
+		return false, err
+	}
+	if !last && countHis(resolved) < countDistinct(ids) {
+		return false, nil
+	}
+	req, err := receipts.Check(u.Key, ids, resolved, s.b.checkLimits())
+	if err != nil {
+		return false, err
+	}
+	g, err := s.group(ctx, mapping.GroupKey(req.Group))
+	if err != nil {
+		return false, err
+	}
+	return true, s.acknowledge(ctx, g, u, req.Seqs, req.Messages)
+}
+
+func (b *Bridge) checkLimits() receipts.CheckLimits {
+	return receipts.CheckLimits{MaxIDs: b.cfg.V2TIM.MaxIDs, MaxMembers: b.cfg.Tencent.MaxMembers}
+}
+
+// acknowledge merges what a user has read on the Tencent side; what adds nothing writes nothing. ms are the messages of seqs; nil: they
+// are looked up.
+func (s *session) acknowledge(ctx context.Context, g *mapping.Group, u mapping.User, seqs receipts.Set, ms []receipts.Message) error {
+	row, err := s.soundRow(ctx, g.Key, u.Key)
 	if err != nil {
 		return err
 	}
-	req, err := receipts.Check(u.Key, ids, resolved, receipts.CheckLimits{MaxIDs: b.cfg.V2TIM.MaxIDs, MaxMembers: b.cfg.Tencent.MaxMembers})
-	if err != nil {
-		return err
+	inCloud := g.SeqSource == mapping.SeqSourceCloud // then we are not the Tencent side: it has yet to be told
+	if row.Read.ContainsAll(seqs) && (inCloud || row.Tencent.ContainsAll(seqs)) {
+		return nil
 	}
-	return b.acknowledge(ctx, u, req)
+	s.save(row)
+	if inCloud {
+		return s.readMore(ctx, row, u.Kind, row.Add(seqs), ms)
+	}
+	return s.readMore(ctx, row, u.Kind, row.AddTencent(seqs), ms)
 }
 
 // person finds the user behind a UserID. The account of a Matrix user who has been linked is the linked user: what he does by that name
@@ -49,43 +126,22 @@ func (b *Bridge) personByKey(ctx context.Context, key mapping.UserKey) (mapping.
 	return b.personByKey(ctx, users[key].AliasOf)
 }
 
-// acknowledge merges what a user has read on the Tencent side and returns after the commit. What adds nothing costs none.
-func (b service) acknowledge(ctx context.Context, u mapping.User, req receipts.Request) error {
-	key := mapping.GroupKey(req.Group)
-	known, err := b.reads.Readers(ctx, key, []mapping.UserKey{u.Key})
-	if err != nil {
-		return err
-	}
-	g, err := b.maps.GroupByKey(ctx, key)
-	if err != nil {
-		return err
-	}
-	inCloud := g.SeqSource == mapping.SeqSourceCloud // then we are not the Tencent side: it has yet to be told
-	if damage := known[u.Key].Damage; damage != nil {
-		b.damages.tell(ctx, damage, b.clock())
-		return errDamaged()
-	}
-	if row := known[u.Key]; row.Read.ContainsAll(req.Seqs) && (inCloud || row.Tencent.ContainsAll(req.Seqs)) {
-		return nil
-	}
-	return b.commits.do(ctx, func(ctx context.Context, s *session) error {
+// acknowledgeChecked merges a request that was checked before, and returns after the commit.
+func (b service) acknowledgeChecked(ctx context.Context, u mapping.User, req receipts.Request) error {
+	return b.commitOrRefuse(ctx, ask{}, func(ctx context.Context, s *session) error {
 		u, err := s.personOf(ctx, u.Key) // he may have been linked since
 		if err != nil {
 			return err
 		}
-		row, err := s.soundRow(ctx, key, u.Key)
+		g, err := s.group(ctx, mapping.GroupKey(req.Group))
 		if err != nil {
 			return err
 		}
-		s.save(row)
 		ms := req.Messages
 		if slices.ContainsFunc(ms, func(m receipts.Message) bool { return m.Pos == 0 }) {
 			ms = nil // the room may have got it since the request was checked: look again, in this commit
 		}
-		if inCloud {
-			return s.readMore(ctx, row, u.Kind, row.Add(req.Seqs), ms)
-		}
-		return s.readMore(ctx, row, u.Kind, row.AddTencent(req.Seqs), ms)
+		return s.acknowledge(ctx, g, u, req.Seqs, ms)
 	})
 }
 
@@ -101,7 +157,7 @@ func (b service) resolveWaiting(ctx context.Context, caller string, ids []string
 		if err != nil && !isNotFound(err) {
 			return u, nil, err
 		}
-		resolved, err := b.resolve(ctx, u, ids)
+		resolved, err := newLookups(b.Bridge).resolve(ctx, u, ids)
 		if err != nil || countHis(resolved) == countDistinct(ids) {
 			return u, resolved, err
 		}
@@ -131,50 +187,6 @@ func countDistinct(ids []string) int {
 		distinct[id] = struct{}{}
 	}
 	return len(distinct)
-}
-
-// resolve finds the messages behind ids, with what the rules need to know of their groups and of the caller in them.
-func (b *Bridge) resolve(ctx context.Context, caller mapping.User, ids []string) (map[string]receipts.Resolved, error) {
-	messages, err := b.maps.MessagesByMsgID(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	groups := make(map[mapping.GroupKey]receipts.Resolved)
-	resolved := make(map[string]receipts.Resolved, len(messages))
-	for msgID, m := range messages {
-		r, ok := groups[m.Group]
-		if !ok {
-			if r, err = b.resolveGroup(ctx, caller, m.Group); err != nil {
-				return nil, err
-			}
-			groups[m.Group] = r
-		}
-		r.Message = m.Message
-		resolved[msgID] = r
-	}
-	return resolved, nil
-}
-
-func (b *Bridge) resolveGroup(ctx context.Context, caller mapping.User, key mapping.GroupKey) (r receipts.Resolved, err error) {
-	g, err := b.maps.GroupByKey(ctx, key)
-	if err != nil {
-		return r, err
-	}
-	r = receipts.Resolved{GroupID: g.GroupID, Group: key, GroupType: g.Type, Edition: b.cfg.Tencent.Edition.HasReceipts()}
-	if caller.Key != 0 {
-		membership, err := b.maps.MembershipOf(ctx, key, []mapping.UserKey{caller.Key})
-		if err != nil {
-			return r, err
-		}
-		r.CallerIsMember = membership[caller.Key].IsMember()
-	}
-	if most := b.cfg.Tencent.MaxMembers; most > 0 {
-		r.Members, err = b.maps.MembersAtMost(ctx, key)
-		if err == nil && r.Members > most {
-			r.Members, err = b.maps.MemberCount(ctx, key)
-		}
-	}
-	return r, err
 }
 
 // readers gathers all who are or were in a group, with what they have read: what counts are made of.

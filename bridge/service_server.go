@@ -32,7 +32,7 @@ func (b service) GroupMsgReceipt(ctx context.Context, groupID, fromAccount strin
 	if err != nil && !isNotFound(err) {
 		return err
 	}
-	group, err := b.resolveGroup(ctx, u, g.Key)
+	group, err := newLookups(b.Bridge).resolveGroup(ctx, u, g.Key)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (b service) GroupMsgReceipt(ctx context.Context, groupID, fromAccount strin
 	} else if err != nil {
 		return err
 	}
-	return b.acknowledge(ctx, u, req)
+	return b.acknowledgeChecked(ctx, u, req)
 }
 
 // GetGroupMsgReceipt implements v2tim.Service.

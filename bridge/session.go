@@ -29,6 +29,7 @@ type session struct {
 	rows        map[reader]*receiptsdb.Row
 	dirty       map[reader]struct{}
 	windows     map[mapping.GroupKey]*window
+	ahead       *lookups      // of the run of changes that say what they ask; nil in all others
 	patience    time.Duration // how long a first look waits for what may follow
 	callbacks   map[callback]struct{}
 	feed        []bridgedb.FeedEntry

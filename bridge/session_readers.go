@@ -20,7 +20,10 @@ func (s *session) loadReaders(ctx context.Context, group mapping.GroupKey, users
 		}
 	}
 	if len(members) > 0 {
-		found, err := s.b.maps.MembershipOf(ctx, group, members)
+		if err := s.loadUsers(ctx, members); err != nil {
+			return err
+		}
+		found, err := s.b.maps.MembershipOfKnown(ctx, group, members, s.users)
 		if err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ func (c *cloud) HandleEvent(ctx context.Context, event tencent.Event) error {
 		c.createRoom(e.GroupId)
 		return nil
 	}
-	return c.b.commits.do(ctx, func(ctx context.Context, s *session) error {
+	take := func(ctx context.Context, s *session) error {
 		g, err := s.groupByID(ctx, event.Group())
 		if err != nil || !inCloud(g) {
 			return err
@@ -39,7 +39,11 @@ func (c *cloud) HandleEvent(ctx context.Context, event tencent.Event) error {
 			return nil
 		}
 		return err
-	})
+	}
+	if read, ok := event.(*tencent.ReadReceipt); ok {
+		return c.b.commits.doAsking(ctx, ask{webhook: read}, take)
+	}
+	return c.b.commits.do(ctx, take)
 }
 
 // noteWebhook keeps for `timbridge check` that webhooks come.
@@ -66,7 +70,8 @@ func (s *session) groupByID(ctx context.Context, groupID string) (*mapping.Group
 	} else if err != nil {
 		return nil, err
 	}
-	return s.group(ctx, g.Key)
+	s.groups[g.Key] = &g
+	return &g, nil
 }
 
 func (s *session) cloudEvent(ctx context.Context, g *mapping.Group, event tencent.Event) error {
@@ -156,6 +161,9 @@ func (s *session) learnWanting(ctx context.Context, g *mapping.Group, wanting []
 	if err != nil {
 		return err
 	}
+	for _, m := range wanting {
+		s.ahead.forgetMessage(g.Key, m.Seq)
+	}
 	var news []receipts.MsgSeq
 	for i, m := range wanting {
 		g.LastSeq = max(g.LastSeq, m.Seq)
@@ -240,7 +248,11 @@ func (s *session) tencentUsers(ctx context.Context, accounts map[string][]receip
 		names = append(names, account)
 	}
 	slices.Sort(names)
-	users, err := s.b.maps.UsersByID(ctx, names)
+	find := s.b.maps.UsersByID
+	if s.ahead != nil {
+		find = s.ahead.usersByID
+	}
+	users, err := find(ctx, names)
 	if err != nil {
 		return nil, err
 	}
@@ -251,6 +263,7 @@ func (s *session) tencentUsers(ctx context.Context, accounts map[string][]receip
 			continue // the account of a Matrix user whom we do not know (any more), see tencentMembersJoined
 		case !ok:
 			u, err = s.tencentUser(ctx, name)
+			s.ahead.forgetUser(name)
 		case u.AliasOf != 0:
 			u, err = s.personOf(ctx, u.Key)
 		}

@@ -246,6 +246,11 @@ func (s *Store) MembershipOf(ctx context.Context, group mapping.GroupKey, asked 
 	if err != nil {
 		return nil, err
 	}
+	return s.MembershipOfKnown(ctx, group, asked, known)
+}
+
+// MembershipOfKnown is MembershipOf for who has read who the users are.
+func (s *Store) MembershipOfKnown(ctx context.Context, group mapping.GroupKey, asked []mapping.UserKey, known map[mapping.UserKey]mapping.User) (map[mapping.UserKey]receipts.Membership, error) {
 	person := make(map[mapping.UserKey]mapping.UserKey, len(asked))
 	keys := make([]mapping.UserKey, 0, len(asked))
 	var linked []mapping.UserKey

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"embed"
 	"fmt"
+	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,11 +97,22 @@ func list[T any](a *args, vs []T) string {
 
 // in is the condition that a column has one of the keys. PostgreSQL gets them as an
 // array: every length of a list would be one more statement to prepare and to keep.
+// For the same reason lists have few lengths on SQLite: the last key is repeated.
 func in[K any](s *Store, a *args, column string, keys []K) string {
 	if s.db.Dialect == dbutil.Postgres {
 		return column + ` = ANY(` + a.add(keys) + `)`
 	}
-	return column + ` IN (` + list(a, keys) + `)`
+	return column + ` IN (` + list(a, filled(keys)) + `)`
+}
+
+// filled repeats the last key until there are 1, 2, 4, 8, … or maxIn.
+func filled[K any](keys []K) []K {
+	n := len(keys)
+	if n == 0 {
+		return keys
+	}
+	most := max(n, maxIn)
+	return append(slices.Clip(keys), slices.Repeat(keys[n-1:], min(1<<bits.Len(uint(n-1)), most)-n)...)
 }
 
 // unique returns vs without repeats, in order.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,17 +66,19 @@ func placeholders(n, width, skip int) string {
 
 // in appends keys to the parameters of a query and returns what stands after the
 // column that is to be one of them. PostgreSQL gets an array: every length of a list
-// would be one more statement to prepare and to keep.
+// would be one more statement to prepare and to keep. For the same reason lists have
+// few lengths on SQLite, 1, 2, 4, 8, … or maxParams: the last key is repeated.
 func in[K any](s *Store, args []any, keys []K) (string, []any) {
 	skip := len(args)
 	if s.db.Dialect == dbutil.Postgres {
 		return "=ANY($" + strconv.Itoa(skip+1) + ")", append(args, keys)
 	}
-	args = slices.Grow(args, len(keys))
-	for _, key := range keys {
-		args = append(args, key)
+	n := min(1<<bits.Len(uint(max(len(keys), 1)-1)), maxParams-skip)
+	args = slices.Grow(args, n)
+	for i := range n {
+		args = append(args, keys[min(i, len(keys)-1)])
 	}
-	return " IN " + inList(len(keys), skip), args
+	return " IN " + inList(n, skip), args
 }
 
 // inList writes n placeholders as the right side of IN. The numbers go on from
