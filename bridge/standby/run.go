@@ -136,7 +136,8 @@ func (r *replica) standBy(ctx context.Context) (*dbutil.Database, error) {
 	stop := func() {
 		within := time.Second
 		if ctx.Err() != nil {
-			within = r.cfg.Bridge.StopTimeout // this one ends, the leader does not: what it is busy with is answered
+			// This one ends, the leader does not: what it is busy with is answered, unless it is silent for as long as makes it none.
+			within = min(r.cfg.Bridge.StopTimeout, r.cfg.Replica.Takeover)
 		} else {
 			r.follow("") // nobody waits for this one to begin: whoever is cut off comes again
 		}
