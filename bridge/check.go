@@ -62,6 +62,9 @@ func (b *Bridge) Check(ctx context.Context, alone bool, report func(Finding)) (o
 	if !say("tables", err, fmt.Sprintf("%d groups, %d messages, %d users", counts.Groups, counts.Messages, counts.Users), "the database cannot be read") {
 		return false
 	}
+	if b.cfg.Replica.Enabled && !alone {
+		b.checkReplicas(ctx, say)
+	}
 	if !say("homeserver", b.reachHomeserver(ctx), b.cfg.Homeserver.Address+" answers", "the homeserver does not answer; see homeserver.address") {
 		return false
 	}

@@ -13,6 +13,7 @@ import (
 	"maunium.net/go/mautrix"
 
 	"github.com/timbridge/timbridge/bridge/config"
+	"github.com/timbridge/timbridge/bridge/matrix"
 	"github.com/timbridge/timbridge/bridge/standby"
 	"github.com/timbridge/timbridge/bridge/webserver"
 	"github.com/timbridge/timbridge/receipts"
@@ -62,7 +63,11 @@ func apis(cfg *config.Config) []api {
 // StandbyAPIs are the listeners of a replica that stands by.
 func StandbyAPIs(cfg *config.Config, log zerolog.Logger) (list []standby.API) {
 	for _, a := range apis(cfg) {
-		list = append(list, standby.API{Server: a.server(cfg, log), Refuse: func(w http.ResponseWriter) { refuseStandingBy(w, a.name) }})
+		own := standby.API{Server: a.server(cfg, log), Refuse: func(w http.ResponseWriter) { refuseStandingBy(w, a.name) }}
+		if a.name == apiMatrix {
+			own.Live = matrix.PathLive
+		}
+		list = append(list, own)
 	}
 	return list
 }

@@ -23,8 +23,9 @@ func (c *Config) checkReplica(found *findings) {
 	if c.Database.Type != DatabasePostgres {
 		found.problem("replica.enabled", "needs PostgreSQL: set database.type to postgres")
 	}
-	if r.Port == 0 {
-		found.problem("replica.port", "is not set")
+	checkListen(found, "replica", r.Hostname, r.Port)
+	if r.Port != 0 && (r.Port == c.AppService.Port || r.Port == c.V2TIM.Port || c.Tencent.Mode == ModeCloud && r.Port == c.Tencent.Webhook.Port) {
+		found.problem("replica.port", "is that of another listener: choose another one")
 	}
 	checkURL(found, "replica.address", r.Address)
 	checkTLS(found, "replica.tls", r.TLS)

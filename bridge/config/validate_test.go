@@ -79,6 +79,9 @@ func TestValidate(t *testing.T) {
 			c.Replica = Replica{Enabled: true}
 			c.Database.Type, c.Database.URI = DatabasePostgres, "postgres://h/d"
 		}, []string{"replica.port", "replica.address", "replica.takeover"}},
+		"replica's port taken": {func(c *Config) {
+			c.Replica.Enabled, c.Database.Type, c.Database.URI, c.Replica.Port = true, DatabasePostgres, "postgres://h/d", c.AppService.Port
+		}, []string{"replica.port: is that of another listener"}},
 		"no burst":           {func(c *Config) { c.V2TIM.RateLimit.Burst = 0 }, []string{"v2tim.rate_limit.burst"}},
 		"no limit, no burst": {func(c *Config) { c.V2TIM.RateLimit = RateLimit{} }, nil},
 		"sdk version":        {func(c *Config) { c.V2TIM.MinSDKVersion = "v3" }, []string{"v2tim.min_sdk_version"}},

@@ -18,8 +18,9 @@ type Leader struct {
 	Address string // where the others reach it
 	// Seen is when it gave its last sign of life, by the server's clock.
 	Seen time.Time
-	// Locked tells that somebody holds the lock on the database.
-	Locked bool
+	// Locked tells that somebody holds the lock on the database, and Session by which of the server's sessions.
+	Locked  bool
+	Session int
 }
 
 // Leadership is the row that says who works on a PostgreSQL database. It decides nothing: whoever holds the lock works, see [Open], and
@@ -68,9 +69,10 @@ func OpenLeadership(ctx context.Context, cfg config.Database) (*Leadership, erro
 
 // Look says who works.
 func (l *Leadership) Look(ctx context.Context) (leader Leader, err error) {
-	if err = l.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 `+lockHolders+`)`, lockClass).Scan(&leader.Locked); err != nil {
+	if err = l.db.QueryRowContext(ctx, `SELECT coalesce((SELECT min(pid) `+lockHolders+`), 0)`, lockClass).Scan(&leader.Session); err != nil {
 		return leader, fmt.Errorf("failed to look for the lock on the database: %w", err)
 	}
+	leader.Locked = leader.Session != 0
 	err = l.db.QueryRowContext(ctx, `SELECT owner, address, seen FROM timbridge_replica`).Scan(&leader.Owner, &leader.Address, &leader.Seen)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return leader, fmt.Errorf("failed to look for the leader: %w", err)
@@ -101,16 +103,17 @@ func (l *Leadership) Beat(ctx context.Context, owner string) (still bool, err er
 // deposed picks the session that holds the lock, and the others of the same process: one that sleeps in the middle of a transaction would
 // keep its rows from who comes next until the server ends it. Processes are told apart by the name of their sessions; where an operator
 // has given all the same one, that is ours too, and only the session with the lock ends.
-const deposed = `WITH holder AS MATERIALIZED (SELECT pid ` + lockHolders + `)
+// $2 is the session that held the lock when it was looked at: one that another replica has just begun with is none to end.
+const deposed = `WITH holder AS MATERIALIZED (SELECT pid ` + lockHolders + ` AND pid = $2)
 	SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 	WHERE pid IN (SELECT pid FROM holder)
 		OR datname = current_database() AND usename = current_user AND application_name <> current_setting('application_name')
 			AND application_name IN (SELECT application_name FROM pg_stat_activity WHERE pid IN (SELECT pid FROM holder))`
 
-// Depose ends the sessions of the process that holds the lock, so that it can be taken. A process whose lock that was can write no more
-// once another has claimed the database.
-func (l *Leadership) Depose(ctx context.Context) error {
-	if _, err := l.db.ExecContext(ctx, deposed, lockClass); err != nil {
+// Depose ends the sessions of the process that holds the lock by this session, so that it can be taken; if it has the lock no more, nothing
+// happens. A process whose lock that was can write no more once another has claimed the database.
+func (l *Leadership) Depose(ctx context.Context, session int) error {
+	if _, err := l.db.ExecContext(ctx, deposed, lockClass, session); err != nil {
 		return fmt.Errorf("failed to end the sessions of a silent leader: %w", err)
 	}
 	return nil

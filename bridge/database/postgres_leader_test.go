@@ -48,10 +48,21 @@ func TestLeadership(t *testing.T) {
 	require.ErrorIs(t, err, ErrLocked)
 	var other *dbutil.Database
 	for err = ErrLocked; errors.Is(err, ErrLocked); { // one that is awake tries for the lock again, too
-		require.NoError(t, b.Depose(t.Context()))
+		now, err = b.Look(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, b.Depose(t.Context(), now.Session))
 		other, err = Open(t.Context(), cfg)
 	}
 	require.NoError(t, err)
+	// Who has looked before that, and thinks so only now, ends nobody: two that stand by see the same silence.
+	held, err := a.Look(t.Context())
+	require.NoError(t, err)
+	require.NotEqual(t, now.Session, held.Session)
+	require.NoError(t, a.Depose(t.Context(), now.Session))
+	require.Never(t, func() bool {
+		after, err := a.Look(t.Context())
+		return err != nil || after.Session != held.Session
+	}, 200*time.Millisecond, 20*time.Millisecond)
 	require.NoError(t, b.Take(t.Context(), "b", "http://b"))
 	still, err = a.Beat(t.Context(), "a")
 	require.NoError(t, err)
@@ -81,7 +92,10 @@ func TestADeposedLeaderHoldsNothing(t *testing.T) {
 	l, err := OpenLeadership(t.Context(), serverSettings(uri))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
-	require.NoError(t, l.Depose(t.Context()))
+	now, err := l.Look(t.Context())
+	require.NoError(t, err)
+	require.True(t, now.Locked)
+	require.NoError(t, l.Depose(t.Context(), now.Session))
 	next, err := pgx.Connect(t.Context(), uri)
 	require.NoError(t, err)
 	defer next.Close(context.Background())

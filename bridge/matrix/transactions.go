@@ -23,6 +23,12 @@ const (
 	maxQuery = 1 << 20
 )
 
+// The probes' paths.
+const (
+	PathLive  = "/_matrix/mau/live"
+	PathReady = "/_matrix/mau/ready"
+)
+
 // Handler serves what the homeserver calls: transactions (by us, see Intake), ping, users and rooms
 // (by mautrix) and the probes /_matrix/mau/live and /_matrix/mau/ready. The server around it should
 // have ReadHeaderTimeout and ReadTimeout set, and no WriteTimeout below the slowest commit.
@@ -41,8 +47,8 @@ func (a *AppService) SetReady(ready bool) { a.ready.Store(ready) }
 func (a *AppService) newHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /_matrix/app/v1/transactions/{txnID}", a.putTransaction)
-	mux.HandleFunc("GET /_matrix/mau/live", probe(a.live.Load))
-	mux.HandleFunc("GET /_matrix/mau/ready", probe(a.ready.Load))
+	mux.HandleFunc("GET "+PathLive, probe(a.live.Load))
+	mux.HandleFunc("GET "+PathReady, probe(a.ready.Load))
 	mux.Handle("/", http.MaxBytesHandler(a.as.Router, maxQuery))
 	return mux
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,13 +25,20 @@ const (
 	headerRemote = "Timbridge-Remote"
 )
 
+// notOurs is what headerSecret says in the answer to somebody who shows another secret.
+const notOurs = "not one of ours"
+
 const (
 	// leaderWait is how long a request waits for a leader, leaderPoll how often it looks.
 	leaderWait = 10 * time.Second
 	leaderPoll = 50 * time.Millisecond
 )
 
-var errNoLeader = errors.New("no timbridge leads at the moment")
+var (
+	errNoLeader = errors.New("no timbridge leads at the moment")
+	errSilent   = errors.New("it did not answer for as long as it led; the request may have been done")
+	errNotOurs  = errors.New("the leader does not take this replica for one of its own: they need the same appservice.hs_token")
+)
 
 // Secret is what replicas know each other by: they share the hs_token.
 func Secret(hsToken string) string {
@@ -45,7 +53,11 @@ func Receive(secret string, apis map[string]http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		given := r.Header.Get(headerSecret)
 		handler := apis[r.Header.Get(headerAPI)]
-		if subtle.ConstantTimeCompare([]byte(given), []byte(secret)) != 1 || handler == nil {
+		known := subtle.ConstantTimeCompare([]byte(given), []byte(secret)) == 1
+		if !known || handler == nil {
+			if given != "" && !known {
+				w.Header().Set(headerSecret, notOurs)
+			}
 			http.NotFound(w, r)
 			return
 		}
@@ -57,6 +69,29 @@ func Receive(secret string, apis map[string]http.Handler) http.Handler {
 		}
 		handler.ServeHTTP(w, r)
 	})
+}
+
+// Reach asks the leader at an address as a replica does, for a path of an API. It returns the status of the answer, or an error that says
+// why this one could not pass anything on.
+func Reach(ctx context.Context, address, secret, api, path string) (status int, err error) {
+	base := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // nobody puts another there
+	base.Proxy = nil
+	defer base.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address+path, nil)
+	if err != nil {
+		return 0, fmt.Errorf("failed to make request to the leader: %w", err)
+	}
+	r.Header.Set(headerSecret, secret)
+	r.Header.Set(headerAPI, api)
+	resp, err := base.RoundTrip(r)
+	if err != nil {
+		return 0, fmt.Errorf("failed to reach the leader: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.Header.Get(headerSecret) == notOurs {
+		return 0, errNotOurs
+	}
+	return resp.StatusCode, nil
 }
 
 // target is a leader to pass requests on to. Its context ends when it leads no more: what was passed on to it is given up then, since one
@@ -102,6 +137,18 @@ func (p *passer) handler(api string, refuse func(http.ResponseWriter)) http.Hand
 	}
 }
 
+// aliveAt answers 200 at a path, and hands on everything else.
+func aliveAt(path string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path == "" || r.URL.Path != path {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, "{}")
+	})
+}
+
 // RoundTrip sends a request to whoever leads. One that has not left yet waits for a leader; one that has may have been done, and fails.
 func (p *passer) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), leaderWait)
@@ -118,7 +165,19 @@ func (p *passer) RoundTrip(r *http.Request) (*http.Response, error) {
 			}
 			var resp *http.Response
 			if resp, err = p.base.RoundTrip(out); err == nil {
+				if resp.Header.Get(headerSecret) == notOurs {
+					_ = resp.Body.Close()
+					return nil, errNotOurs // its 404 would say that there is no such call
+				}
+				if resp.StatusCode == http.StatusSwitchingProtocols {
+					// The context of a request has no hold on a WebSocket, and a leader that sleeps does not close it.
+					socket := resp.Body // the proxy takes it out of resp
+					context.AfterFunc(out.Context(), func() { _ = socket.Close() })
+				}
 				return resp, nil
+			}
+			if leader.ctx.Err() != nil {
+				return nil, errSilent // it was cut off by us, and "canceled" would leave open why
 			}
 			var op *net.OpError
 			if !errors.As(err, &op) || op.Op != "dial" {

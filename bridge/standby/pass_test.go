@@ -1,20 +1,25 @@
 package standby
 
 import (
+	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/timbridge/timbridge/bridge/config"
+	"github.com/timbridge/timbridge/bridge/database"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -127,6 +132,40 @@ func TestALeaderThatSleeps(t *testing.T) {
 	require.Nil(t, p.last.Load())
 }
 
+// TestAWebSocketEndsWithItsLeader: one through a replica to a leader that sleeps is cut off when another leads. Neither end would notice
+// otherwise.
+func TestAWebSocketEndsWithItsLeader(t *testing.T) {
+	p := newPair(t)
+	awake := make(chan struct{})
+	sleeper := httptest.NewServer(Receive(testSecret, map[string]http.Handler{"V2TIM": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer conn.Close()
+		_, _ = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		_ = rw.Flush()
+		<-awake
+	})}))
+	defer sleeper.Close()
+	defer close(awake)
+	p.follow(sleeper.URL)
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", p.front.Listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "GET /events HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	require.NoError(t, err)
+	answer := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(answer, nil)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+	p.follow(p.leads(t).URL)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+	_, err = answer.ReadByte()
+	require.ErrorIs(t, err, io.EOF)
+}
+
 func TestNobodyLeads(t *testing.T) {
 	p := newPair(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -176,4 +215,84 @@ func TestReceiveServesReplicasOnly(t *testing.T) {
 	}
 	require.NotEqual(t, Secret("a"), Secret("b"))
 	require.NotContains(t, Secret("hs token"), "hs token")
+}
+
+// TestAnotherSecret: where two replicas have different tokens nothing can be passed on. That is for the log and a 503; the leader's 404 would
+// tell apps that there is no such call.
+func TestAnotherSecret(t *testing.T) {
+	p := newPair(t)
+	leader := httptest.NewServer(Receive("another secret", map[string]http.Handler{"V2TIM": http.NotFoundHandler()}))
+	t.Cleanup(leader.Close)
+	p.follow(leader.URL)
+	status, err := p.post(t, t.Context())
+	require.NoError(t, err)
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	_, err = Reach(t.Context(), leader.URL, testSecret, "V2TIM", "/")
+	require.ErrorIs(t, err, errNotOurs)
+	status, err = Reach(t.Context(), leader.URL, "another secret", "V2TIM", "/")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNotFound, status, "what the API itself answers")
+	leader.Close()
+	_, err = Reach(t.Context(), leader.URL, testSecret, "V2TIM", "/")
+	require.ErrorContains(t, err, "failed to reach the leader")
+}
+
+// TestAReplicaThatStandsByLives, whatever the leader does.
+func TestAReplicaThatStandsByLives(t *testing.T) {
+	passed := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	for _, tc := range []struct {
+		live, path string
+		status     int
+	}{{"/live", "/live", 200}, {"/live", "/ready", http.StatusTeapot}, {"", "/live", http.StatusTeapot}, {"", "", http.StatusTeapot}} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.URL.Path = tc.path
+		aliveAt(tc.live, passed).ServeHTTP(w, r)
+		require.Equal(t, tc.status, w.Code, tc)
+	}
+}
+
+// TestTwoReplicasWithOneAddress are told apart from what this one has left itself when it led before.
+func TestTwoReplicasWithOneAddress(t *testing.T) {
+	now := time.Now()
+	r := &replica{cfg: &config.Config{Replica: config.Replica{Address: "http://10.0.0.5:29340"}}, owner: "me"}
+	other := database.Leader{Owner: "other", Address: "http://10.0.0.5:29340", Seen: now, Locked: true}
+	require.False(t, r.isDouble(other), "it may be what this one has left")
+	r.silence(other)
+	require.False(t, r.isDouble(other))
+	other.Seen = now.Add(time.Second)
+	require.True(t, r.isDouble(other))
+	other.Address = "http://10.0.0.6:29340"
+	require.False(t, r.isDouble(other))
+}
+
+// TestSilence: what counts as a sign of life.
+func TestSilence(t *testing.T) {
+	r := &replica{cfg: &config.Config{}}
+	now := database.Leader{Owner: "other", Seen: time.Now(), Locked: true, Session: 1}
+	silent := func() bool {
+		r.heardAt = r.heardAt.Add(-time.Minute)
+		return r.silence(now) >= time.Minute
+	}
+	require.False(t, silent(), "the first look")
+	require.True(t, silent())
+	now.Seen = now.Seen.Add(time.Second)
+	require.False(t, silent())
+	require.True(t, silent())
+	now.Session = 2
+	require.False(t, silent(), "another has the lock, and has not said so yet")
+	require.True(t, silent())
+}
+
+// TestAPortThatIsTaken is found when a replica starts, not when it is its turn to lead.
+func TestAPortThatIsTaken(t *testing.T) {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	port := uint16(l.Addr().(*net.TCPAddr).Port) // #nosec G115 -- a port
+	cfg := &config.Config{Replica: config.Replica{Hostname: "127.0.0.1", Port: port}}
+	err = Run(t.Context(), cfg, nil, nil, nil)
+	require.ErrorIs(t, err, ErrListen)
+	require.ErrorContains(t, err, "failed to listen for replicas on 127.0.0.1:")
+	require.NoError(t, l.Close())
+	require.NoError(t, tryPort(t.Context(), cfg.Replica))
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -31,12 +34,18 @@ const (
 // ErrReplaced is for [Lead] to return when another has taken over.
 var ErrReplaced = errors.New("another timbridge has taken over this database")
 
+// ErrListen is what [Run] ends with when a listener fails; the error says which, and why.
+var ErrListen = errors.New("this replica cannot listen")
+
 // API is a listener that every replica has.
 type API struct {
 	// Server has everything but the handler.
 	Server webserver.Config
 	// Refuse answers while nobody leads.
 	Refuse func(http.ResponseWriter)
+	// Live is the path of the probe that a replica answers itself, "" if the API has none: whether this process lives says nothing of the
+	// leader, and who watches it must not end all replicas because nobody leads for a moment.
+	Live string
 }
 
 // Fit tells whether this program may work on a database as it is; the error is [database.ErrNewer] if a newer one has upgraded it. It
@@ -60,8 +69,8 @@ type replica struct {
 	// heard is the leader's last sign of life, heardAt when this one saw it first.
 	heard   database.Leader
 	heardAt time.Time
-	// outdated says now and then that this program is older than the database.
-	outdated rate.Sometimes
+	// outdated says now and then that this program is older than the database, double that the leader has this one's address.
+	outdated, double rate.Sometimes
 }
 
 // Run stands by and leads, in turns, until ctx ends, which is no error. The logger is in ctx. It returns an error where this process
@@ -70,6 +79,9 @@ type replica struct {
 // A program that is older than the database never leads. It goes on to stand by: while one replica after the other is upgraded, the
 // others still pass on.
 func Run(ctx context.Context, cfg *config.Config, apis []API, fit Fit, lead Lead) error {
+	if err := tryPort(ctx, cfg.Replica); err != nil {
+		return err
+	}
 	row, err := database.OpenLeadership(ctx, cfg.Database)
 	if err != nil {
 		return err
@@ -77,7 +89,7 @@ func Run(ctx context.Context, cfg *config.Config, apis []API, fit Fit, lead Lead
 	defer row.Close()
 	r := &replica{
 		cfg: cfg, apis: apis, fit: fit, lead: lead, log: *zerolog.Ctx(ctx), owner: rand.Text(), row: row,
-		outdated: rate.Sometimes{Interval: time.Minute},
+		outdated: rate.Sometimes{Interval: time.Minute}, double: rate.Sometimes{Interval: time.Minute},
 	}
 	for ctx.Err() == nil {
 		db, err := r.standBy(ctx)
@@ -99,6 +111,17 @@ func Run(ctx context.Context, cfg *config.Config, apis []API, fit Fit, lead Lead
 	return nil
 }
 
+// tryPort listens for other replicas for a moment: that another program has the port should be seen now, not when it is this one's turn to
+// lead and nobody looks.
+func tryPort(ctx context.Context, cfg config.Replica) error {
+	address := net.JoinHostPort(cfg.Hostname, strconv.Itoa(int(cfg.Port)))
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("%w: failed to listen for replicas on %s: %w", ErrListen, address, err)
+	}
+	return listener.Close()
+}
+
 // standBy passes requests on until it is this one's turn, and returns the database with its lock; nil when ctx has ended.
 func (r *replica) standBy(ctx context.Context) (*dbutil.Database, error) {
 	base := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // nobody puts another there
@@ -111,14 +134,20 @@ func (r *replica) standBy(ctx context.Context) (*dbutil.Database, error) {
 	failed := make(chan error, len(r.apis))
 	var servers []*webserver.Server
 	stop := func() {
-		// Nobody waits for this one to begin: whoever is cut off comes again.
-		r.follow("")
+		within := time.Second
+		if ctx.Err() != nil {
+			// This one ends, the leader does not: what it is busy with is answered, unless it is silent for as long as makes it none.
+			within = min(r.cfg.Bridge.StopTimeout, r.cfg.Replica.Takeover)
+		} else {
+			r.follow("") // nobody waits for this one to begin: whoever is cut off comes again
+		}
 		end()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 		defer cancel()
 		for _, server := range servers {
 			_ = server.Shutdown(ctx)
 		}
+		r.follow("") // WebSockets are no requests to the servers
 	}
 	defer stop()
 	listening := false
@@ -131,15 +160,15 @@ func (r *replica) standBy(ctx context.Context) (*dbutil.Database, error) {
 			listening = true
 			for _, api := range r.apis {
 				cfg := api.Server
-				cfg.Handler = pass.handler(cfg.Name, api.Refuse)
+				cfg.Handler = aliveAt(api.Live, pass.handler(cfg.Name, api.Refuse))
 				server, err := webserver.Listen(cfg)
 				if err != nil {
-					return nil, err
+					return nil, fmt.Errorf("%w: %w", ErrListen, err)
 				}
 				servers = append(servers, server)
 				go func() {
 					if err := server.Serve(); err != nil {
-						failed <- err
+						failed <- fmt.Errorf("%w: failed to serve %s: %w", ErrListen, cfg.Name, err)
 					}
 				}()
 			}
@@ -164,10 +193,19 @@ func (r *replica) tryToLead(ctx context.Context) (*dbutil.Database, error) {
 		r.leaveIt(ctx, err, "Failed to look who leads")
 		return nil, nil //nolint:nilnil // not its turn
 	}
+	if r.isDouble(now) {
+		r.double.Do(func() {
+			r.log.Error().Str("address", now.Address).
+				Msg("Another replica leads with this one's replica.address, so nothing can be passed on: each needs an address of its own")
+		})
+	}
 	silent := r.silence(now)
 	if now.Locked && silent <= r.cfg.Replica.Takeover {
 		r.follow(now.Address)
 		return nil, nil //nolint:nilnil // not its turn
+	}
+	if !now.Locked && r.leader.Load() != nil {
+		r.log.Info().Str("address", now.Address).Msg("The leader has ended, or has lost the database")
 	}
 	r.follow("")
 	if !r.fits(ask) {
@@ -175,7 +213,7 @@ func (r *replica) tryToLead(ctx context.Context) (*dbutil.Database, error) {
 	}
 	if now.Locked {
 		r.log.Warn().Str("address", now.Address).Stringer("silent", silent.Round(time.Millisecond)).Msg("The leader is silent, ending its sessions")
-		if err = r.row.Depose(ask); err != nil {
+		if err = r.row.Depose(ask, now.Session); err != nil {
 			r.leaveIt(ctx, err, "Failed to take the place of a silent leader")
 			return nil, nil //nolint:nilnil // not its turn
 		}
@@ -217,10 +255,16 @@ func (r *replica) tooOld(err error) {
 	})
 }
 
+// isDouble tells whether another that lives leads with this one's address: its sign of life is newer than the last that this one saw. (A row
+// with this one's address that nobody renews is what it has left itself when it led before.)
+func (r *replica) isDouble(now database.Leader) bool {
+	return now.Locked && now.Address == r.cfg.Replica.Address && now.Owner == r.heard.Owner && now.Owner != r.owner && now.Seen.After(r.heard.Seen)
+}
+
 // silence is for how long this one has seen the same sign of life of the leader. Its age alone says little: after an outage of the
-// database every leader's is old.
+// database every leader's is old. Another session with the lock is a sign too: that of a replica which has not got round to more.
 func (r *replica) silence(now database.Leader) time.Duration {
-	if now.Owner != r.heard.Owner || !now.Seen.Equal(r.heard.Seen) {
+	if now.Owner != r.heard.Owner || !now.Seen.Equal(r.heard.Seen) || now.Session != r.heard.Session {
 		r.heard, r.heardAt = now, time.Now()
 	}
 	return time.Since(r.heardAt)
@@ -236,6 +280,7 @@ func (r *replica) follow(address string) {
 	if leader, err := url.Parse(address); err == nil && address != "" && address != r.cfg.Replica.Address {
 		next = &target{url: leader}
 		next.ctx, next.end = context.WithCancel(context.Background())
+		r.log.Info().Str("address", address).Msg("Passing on to the leader")
 	}
 	r.leader.Store(next)
 	if before != nil {

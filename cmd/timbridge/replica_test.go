@@ -229,3 +229,29 @@ func TestReplicaPortIsForReplicasOnly(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, resp.StatusCode)
 	}
 }
+
+// TestCheckBesideReplicas: check tells whether this replica could pass anything on, and one whose port is taken says so when it starts.
+func TestCheckBesideReplicas(t *testing.T) {
+	r := newReplicas(t, 2)
+	leader := r.leader()
+	standby := 1 - leader
+	require.Eventually(t, func() bool {
+		return strings.Contains(r.list[standby].output.String(), `"message":"Passing on to the leader"`)
+	}, 30*time.Second, 20*time.Millisecond, "%s", r.list[standby].output)
+	got := call(t, r.dirs[standby], r.env, "check")
+	require.Equal(t, exitCheck, got.code, "this homeserver refuses everything")
+	require.Contains(t, got.stdout, "ok    replicas     the one at http://"+r.ports[leader]+" leads")
+	got = call(t, r.dirs[standby], append(r.env, "TIMBRIDGE_APPSERVICE__HS_TOKEN=hs-of-another-registration"), "check")
+	require.Contains(t, got.stdout, "FAIL  replicas ")
+	require.Contains(t, got.stdout, "they need the same appservice.hs_token")
+
+	_, taken, _ := strings.Cut(r.ports[leader], ":")
+	got = call(t, r.dirs[standby], append(r.env, "TIMBRIDGE_REPLICA__PORT="+taken))
+	require.Equal(t, exitStart, got.code, got.stderr)
+	require.Contains(t, got.stderr, "failed to listen for replicas on 127.0.0.1:"+taken)
+
+	require.NoError(t, r.list[leader].cmd.Process.Signal(syscall.SIGSTOP))
+	began := time.Now()
+	require.Equal(t, http.StatusOK, r.list[standby].probe("live"), "a replica lives whatever the leader does")
+	require.Less(t, time.Since(began), takeover)
+}

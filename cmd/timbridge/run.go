@@ -55,7 +55,10 @@ func run(ctx context.Context, cfg *config.Config, ignoreNewer bool) (err error) 
 			return work(ctx, cfg, db, ignoreNewer)
 		})
 		var coded *codedError
-		if err != nil && !errors.As(err, &coded) {
+		switch {
+		case errors.Is(err, standby.ErrListen):
+			return &codedError{code: exitStart, err: err}
+		case err != nil && !errors.As(err, &coded):
 			return databaseFailure(err)
 		}
 		return err
