@@ -212,14 +212,28 @@ const (
 )
 
 // record is do for what has come of a request that was made. What is not written down is done once more when its lease has run out,
-// which takes minutes; so a database that takes nothing for a moment is tried again before that. When ctx ends there is no further try.
+// which takes minutes; so a database that takes nothing for a moment is tried again before that. When ctx ends, or another timbridge
+// writes, there is no further try.
 func (c *committer) record(ctx context.Context, fn change) error {
 	for try, pause := 1, recordPause; ; try, pause = try+1, 2*pause {
 		err := c.do(context.WithoutCancel(ctx), fn)
-		if err == nil || errors.Is(err, errStopped) || try == recordTries || !sleep(ctx, pause) {
+		if err == nil || errors.Is(err, errStopped) || errors.Is(err, errTakenOver) || try == recordTries || !c.rest(ctx, pause) {
 			return err
 		}
 	}
+}
+
+// rest is sleep, of which another timbridge that writes makes an end: what is asked next says so.
+func (c *committer) rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.fence.takenOver():
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // writable is an error if the database takes nothing now. Reconcilers ask it before they do what they could not write down: a disk may

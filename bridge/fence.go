@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"go.mau.fi/util/dbutil"
@@ -40,7 +41,7 @@ const (
 // not ours, somebody else has begun to write, and the transaction fails. If an answer is lost, the row tells: reading it waits for a
 // transaction that is still changing it, and then the mark is the old one or the new one.
 //
-// The committer's goroutine owns it. A nil fence, that of SQLite, lets everything through.
+// The committer's goroutine owns it, but for takenOver and yield. A nil fence, that of SQLite, lets everything through.
 type fence struct {
 	own   *bridgedb.Store
 	owner string // tells this process from all others
@@ -48,7 +49,9 @@ type fence struct {
 	at    string // the mark of the last commit that went through
 	next  string // the mark of the one under way
 	doubt bool   // next may have gone through
-	over  chan struct{}
+	// over is closed by anybody, once, when another has claimed the database, or is known to.
+	over chan struct{}
+	once sync.Once
 	// patience is how long those wait whose commit may have gone through.
 	patience time.Duration
 }
@@ -87,10 +90,8 @@ func (f *fence) before(ctx context.Context) error {
 	if f == nil {
 		return nil
 	}
-	select {
-	case <-f.over:
+	if f.isOver() {
 		return errTakenOver
-	default:
 	}
 	if f.doubt {
 		_, err := f.look(ctx)
@@ -137,7 +138,7 @@ func (f *fence) ended(ctx context.Context, err error) error {
 			return err
 		case errors.Is(unknown, errTakenOver):
 			return unknown
-		case time.Now().After(deadline) || !sleep(ctx, settlePause):
+		case time.Now().After(deadline) || f.isOver() || !sleep(ctx, settlePause):
 			return fmt.Errorf("%w (%w)", errOutcome, err)
 		}
 	}
@@ -164,10 +165,20 @@ func (f *fence) look(ctx context.Context) (committed bool, err error) {
 	}
 }
 
-func (f *fence) end() {
+// yield is for who hears in another way that another timbridge leads. Nothing is written from then on, and nobody waits until it can be.
+func (f *fence) yield() {
+	if f != nil {
+		f.end()
+	}
+}
+
+func (f *fence) end() { f.once.Do(func() { close(f.over) }) }
+
+func (f *fence) isOver() bool {
 	select {
 	case <-f.over:
+		return true
 	default:
-		close(f.over)
+		return false
 	}
 }

@@ -113,11 +113,11 @@ func (b *Bridge) placeParked(ctx context.Context, event place, parked []receipts
 			}
 		}
 		var place mapping.Place
-		var ok bool
-		if place, ok, sure, err = s.nearest(ctx, room, around); err != nil || !ok {
+		var ok, next bool // nothing that counts stands between
+		if place, ok, next, err = s.nearest(ctx, room, around); err != nil || !ok {
 			return err
 		}
-		sure = sure && !lost
+		sure = next && !lost
 		// The place is borrowed, the thread is the event's own.
 		place.Thread = around.Event.ThreadRoot
 		mxids := make([]id.UserID, len(parked))
@@ -134,6 +134,13 @@ func (b *Bridge) placeParked(ctx context.Context, event place, parked []receipts
 			u := users[r.UserID]
 			if u.Kind == receipts.KindGhost || u.MXID != r.UserID || b.foreignPuppet(u) {
 				continue // of a ghost it says nothing, unless it was shown at its true place
+			}
+			if !next { // the event of his joining may stand between: then he has read nothing of what is before
+				if guess, err := s.guess(ctx, g, u); err != nil {
+					return err
+				} else if guess == bridgedb.GuessJoined {
+					continue // where he came is a guess, too; as soon as more is known he is asked for again
+				}
 			}
 			found = append(found, located{group: g, user: u, place: place, scope: scopeOf(r, place), push: r.Pushed})
 		}

@@ -2,11 +2,14 @@ package bridge
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/timbridge/timbridge/bridge/config"
 	"github.com/timbridge/timbridge/bridge/matrix"
 	"github.com/timbridge/timbridge/bridge/matrix/matrixtest"
 	"github.com/timbridge/timbridge/mapping"
@@ -59,4 +62,39 @@ func TestManyReceiptsAheadOfTheirEvents(t *testing.T) {
 			require.True(t, row.Read.ContainsAll(receipts.SetOf(all...)), "read %v of %v", row.Read, all)
 		})
 	}
+}
+
+// TestABorrowedPlaceAndAGuessedJoin: somebody is in the room by the list, and the event of his joining is on its way, as is the one that he
+// has read up to. What was said before he came he has not read. (Found by the fault harness, seed 311 of replicas.)
+func TestABorrowedPlaceAndAGuessedJoin(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, matrixtest.Synapse(), func(cfg *config.Config) { cfg.Bridge.EventWait = time.Hour })
+	ann, ben := h.hs.User("ann"), h.hs.User("ben")
+	room := h.room("team", ann, "alice")
+	h.message("team", ann.Send(room, "one"))
+	h.settled()
+	h.hs.FailTransactions(1_000_000)
+	before := ann.Send(room, "before he came")
+	ben.Join(room)
+	after := ann.Send(room, "after he came")
+	ben.SendReceipt(room, after)
+	require.NoError(t, h.b.refresh(h.ctx, room))
+	status, _ := h.hs.PutTransaction("ahead", []byte(fmt.Sprintf(`{"events":[%s]}`, h.hs.EventJSON(before))))
+	require.Equal(t, http.StatusOK, status)
+	early := receipts.MsgSeq(h.message("team", before).MsgSeq)
+	var parked []receiptsdb.Parked
+	h.wait("parked", func() bool {
+		var err error
+		parked, err = h.b.reads.ParkedFor(h.ctx, []string{after.String()})
+		return err == nil && len(parked) > 0
+	})
+	_, err := h.b.placeParked(h.ctx, place{room.String(), after.String()}, parked)
+	require.NoError(t, err)
+	account := mapping.AccountID(ben.ID)
+	require.False(t, h.row("team", account).Read.Contains(early))
+
+	h.hs.StopFailing()
+	late := receipts.MsgSeq(h.message("team", after).MsgSeq)
+	h.wait("what he has read is read", func() bool { return h.row("team", account).Read.Contains(late) })
+	require.False(t, h.row("team", account).Read.Contains(early))
 }

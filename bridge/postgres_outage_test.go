@@ -13,6 +13,7 @@ import (
 
 	"github.com/timbridge/timbridge/bridge/config"
 	"github.com/timbridge/timbridge/bridge/matrix/matrixtest"
+	"github.com/timbridge/timbridge/bridge/standby"
 	"github.com/timbridge/timbridge/bridge/v2tim"
 	"github.com/timbridge/timbridge/internal/postgres"
 	"github.com/timbridge/timbridge/receipts"
@@ -195,6 +196,38 @@ func TestAnotherTimbridgeTakesOver(t *testing.T) {
 	value, err := h.b.own.Value(h.ctx, "x")
 	require.NoError(t, err)
 	require.Empty(t, value)
+}
+
+// TestAReplacedLeaderStepsDownAtOnce: one that hears that another leads does not go on trying to write down what it has done: until it
+// stands by it answers nobody. (Found by the fault harness, seed 313 of replicas.)
+func TestAReplacedLeaderStepsDownAtOnce(t *testing.T) {
+	t.Parallel()
+	var proxy *postgres.Proxy
+	h, _ := serverHouse(t, func(s *postgres.Server) string {
+		var folder string
+		proxy, folder = postgres.NewProxy(t, s)
+		return s.URIAt("house", folder)
+	})
+	h.settled()
+	h.spoilt = true
+	ctx, replace := context.WithCancelCause(h.ctx)
+	ended := make(chan error, 1)
+	h.cfg.AppService.Port, h.cfg.V2TIM.Port = 0, 0
+	go func() { ended <- h.b.listen(ctx) }()
+	proxy.Refuse(true)
+	tried := make(chan struct{}, recordTries)
+	recorded := make(chan error, 1)
+	go func() {
+		err := h.b.commits.do(h.ctx, func(context.Context, *session) error { return nil })
+		require.Error(t, err)
+		tried <- struct{}{}
+		recorded <- h.b.commits.record(h.ctx, func(context.Context, *session) error { return nil })
+	}()
+	<-tried
+	replace(standby.ErrReplaced)
+	require.ErrorIs(t, <-recorded, errTakenOver)
+	require.NoError(t, <-ended)
+	proxy.Refuse(false)
 }
 
 // TestConflictedTransactionsAreBegunAgain: what another writes in between is seen at the second try.

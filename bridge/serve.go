@@ -143,6 +143,9 @@ func (b *Bridge) listen(ctx context.Context) error {
 	case <-b.commits.fence.takenOver():
 		err = errTakenOver
 	case <-ctx.Done():
+		if errors.Is(context.Cause(ctx), standby.ErrReplaced) {
+			b.commits.fence.yield() // so that it stands by soon: until then it answers nobody
+		}
 	}
 	b.log.Info().Msg("Stopping")
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.cfg.Bridge.StopTimeout)

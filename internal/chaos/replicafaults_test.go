@@ -205,6 +205,9 @@ func (r *replica) endedByItself() error {
 	return nil
 }
 
+// stepsDown is how long a leader that has been replaced may take until it stands by: requests under way get some time to end.
+const stepsDown = 20 * time.Second
+
 // checkReplicas: in the end all of them run, whoever is asked answers, and one of them leads.
 func (w *world) checkReplicas() {
 	if len(w.replicas) < 2 {
@@ -217,7 +220,11 @@ func (w *world) checkReplicas() {
 		}
 		client := *w.root
 		client.BaseURL = local(r.v2tim)
-		if err := w.answers(&client); err != nil {
+		err := w.answers(&client)
+		for until := time.Now().Add(w.kind.patience(stepsDown)); err != nil && time.Now().Before(until) && rest(w.t.Context(), 100*time.Millisecond); {
+			err = w.answers(&client) // one that was replaced may still be about to stand by
+		}
+		if err != nil {
 			w.stats.violated(violation{"replicas", what, "to answer whether it leads or not", err.Error()})
 		}
 	}
