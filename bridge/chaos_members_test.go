@@ -144,3 +144,32 @@ func TestListedSinceTheLinking(t *testing.T) {
 	require.Equal(t, [2]uint64{1, 1}, h.counts(alice, h.message("team", first).MsgId))
 	h.wait("her leaving", func() bool { return !h.isListed("team", ann.ID) })
 }
+
+// TestListedJoinAmongWhatComesLate: the same, where what was written before comes after what was written, and read, since.
+func TestListedJoinAmongWhatComesLate(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, matrixtest.Synapse())
+	ann, ben := h.hs.User("ann"), h.hs.User("ben")
+	room := h.room("team", ann, "alice")
+	h.message("team", ann.Send(room, "first"))
+	h.settled()
+	h.hs.Withhold(ann.ID, 1)
+	before := ann.Send(room, "not said to ben")
+	h.hs.Withhold(ben.ID, 1)
+	ben.Join(room)
+	changes := h.hs.MemberChanges(room)
+	join := changes[len(changes)-1].Event
+	require.NoError(t, h.b.refresh(h.ctx, room))
+	require.True(t, h.isListed("team", ben.ID))
+	after := ann.Send(room, "read by ben")
+	ben.SendReceipt(room, after)
+	h.wait("ben's receipt", func() bool { return h.message("team", after).ReadNum == 1 })
+	require.Zero(t, h.positions(before)[0])
+
+	h.killed()
+	h.deliver(before, join)
+	h.settled()
+	require.IsIncreasing(t, h.positions(before, join, after))
+	require.Zero(t, h.message("team", before).ReadNum, "he has read it, by a stay that was a guess")
+	require.EqualValues(t, 1, h.message("team", after).ReadNum)
+}

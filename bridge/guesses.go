@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
 	"github.com/timbridge/timbridge/bridge/bridgedb"
 	"github.com/timbridge/timbridge/bridge/matrix"
 	"github.com/timbridge/timbridge/mapping"
@@ -69,6 +71,33 @@ func (s *session) joinPlaced(ctx context.Context, g *mapping.Group, u mapping.Us
 	_, err = s.b.maps.Leave(ctx, g.Key, u.Key, 0, 0) // where it began, so that nothing is in it
 	delete(s.memberships, reader{g.Key, u.Key})
 	return err
+}
+
+// joinsPlaced is joinPlaced for all that is about to be taken and that others follow: who has read those has not read what stands before
+// the event of his joining, and that may be taken first.
+func (s *session) joinsPlaced(ctx context.Context, g *mapping.Group, events []matrix.Event) error {
+	var joins []matrix.Event
+	var mxids []id.UserID
+	for _, ev := range events {
+		if ev.Type == "m.room.member" && ev.StateKey != nil && membershipOf(&ev) == "join" {
+			joins, mxids = append(joins, ev), append(mxids, id.UserID(*ev.StateKey))
+		}
+	}
+	if len(joins) == 0 {
+		return nil
+	}
+	users, err := s.b.maps.UsersByMXID(ctx, mxids)
+	if err != nil {
+		return err
+	}
+	for i, ev := range joins {
+		if u, ok := users[mxids[i]]; ok {
+			if err = s.joinPlaced(ctx, g, u, &ev); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // leavePlaced is called with the event of somebody's leaving, before it is taken: a stay that was ended by a list goes on until it.

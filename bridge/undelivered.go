@@ -268,6 +268,9 @@ func (s *session) insert(ctx context.Context, g *mapping.Group, events, after []
 	clear(s.memberships)
 	delete(s.windows, g.Key)
 	tellMissing(ctx, g, events)
+	if err = s.joinsPlaced(ctx, g, events); err != nil {
+		return err
+	}
 	for i, ev := range events {
 		sound := soundEvents(ctx, []matrix.Event{ev})
 		if len(sound) == 0 || overtaken(ev, after) {
