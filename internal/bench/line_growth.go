@@ -54,7 +54,7 @@ func measureGrowthGroups(ctx context.Context, s *suite) error {
 	for _, n := range []int{10, 1_000, 10_000} {
 		messages := 20
 		if n == 10 {
-			messages = 1000 // else there would be too few to read
+			messages = 200 * (s.runs + 1) // else there would be too few to read
 		}
 		g, err := s.grow(ctx, number(float64(n))+" groups", town{groups: n, messages: messages, matrixUsers: 10}, max(200, n/10/s.runs), "")
 		if err != nil {
