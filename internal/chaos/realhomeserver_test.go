@@ -213,7 +213,13 @@ func (hs *realHomeserver) MemberChanges(room id.RoomID) (list []matrixtest.Membe
 	return list
 }
 
+// Members asks the homeserver: what /sync says of who is in a room was seen to be out of date for good (Synapse 1.160.0, ended while
+// somebody left). While it is away, that has to do.
 func (hs *realHomeserver) Members(room id.RoomID) (list []id.UserID) {
+	list, err := hs.first.JoinedMembers(hs.w.t.Context(), room)
+	if err == nil {
+		return list
+	}
 	for user, membership := range hs.eyes.Members(room) {
 		if membership == "join" {
 			list = append(list, user)
@@ -224,7 +230,10 @@ func (hs *realHomeserver) Members(room id.RoomID) (list []id.UserID) {
 }
 
 func (hs *realHomeserver) Membership(room id.RoomID, user id.UserID) string {
-	return cmp.Or(hs.eyes.Members(room)[user], "leave")
+	if slices.Contains(hs.Members(room), user) {
+		return "join"
+	}
+	return "leave"
 }
 
 // Receipts are the last ones of everybody, type and thread.
