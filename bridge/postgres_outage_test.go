@@ -90,14 +90,20 @@ func TestServerRestartsWhileReceiptsCome(t *testing.T) {
 	h.settled()
 }
 
-func TestLostAnswerToACommit(t *testing.T) {
-	t.Parallel()
-	var proxy *postgres.Proxy
-	h, _ := serverHouse(t, func(s *postgres.Server) string {
+// proxiedHouse is a house whose database is behind a proxy.
+func proxiedHouse(t *testing.T) (h *house, proxy *postgres.Proxy) {
+	t.Helper()
+	h, _ = serverHouse(t, func(s *postgres.Server) string {
 		var folder string
 		proxy, folder = postgres.NewProxy(t, s)
 		return s.URIAt("house", folder)
 	})
+	return h, proxy
+}
+
+func TestLostAnswerToACommit(t *testing.T) {
+	t.Parallel()
+	h, proxy := proxiedHouse(t)
 	ann := h.hs.User("ann")
 	h.room("team", ann, "alice", "bob")
 	h.settled()
@@ -202,12 +208,7 @@ func TestAnotherTimbridgeTakesOver(t *testing.T) {
 // stands by it answers nobody. (Found by the fault harness, seed 313 of replicas.)
 func TestAReplacedLeaderStepsDownAtOnce(t *testing.T) {
 	t.Parallel()
-	var proxy *postgres.Proxy
-	h, _ := serverHouse(t, func(s *postgres.Server) string {
-		var folder string
-		proxy, folder = postgres.NewProxy(t, s)
-		return s.URIAt("house", folder)
-	})
+	h, proxy := proxiedHouse(t)
 	h.settled()
 	h.spoilt = true
 	ctx, replace := context.WithCancelCause(h.ctx)

@@ -71,18 +71,29 @@ func Receive(secret string, apis map[string]http.Handler) http.Handler {
 	})
 }
 
+// introduce has a request say to the leader that a replica passes it on, and to which API.
+func introduce(header http.Header, secret, api string) {
+	header.Set(headerSecret, secret)
+	header.Set(headerAPI, api)
+}
+
+// transport reaches other replicas, and never by way of the environment's proxy.
+func transport() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // nobody puts another there
+	t.Proxy = nil
+	return t
+}
+
 // Reach asks the leader at an address as a replica does, for a path of an API. It returns the status of the answer, or an error that says
 // why this one could not pass anything on.
 func Reach(ctx context.Context, address, secret, api, path string) (status int, err error) {
-	base := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // nobody puts another there
-	base.Proxy = nil
+	base := transport()
 	defer base.CloseIdleConnections()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address+path, nil)
 	if err != nil {
 		return 0, fmt.Errorf("failed to make request to the leader: %w", err)
 	}
-	r.Header.Set(headerSecret, secret)
-	r.Header.Set(headerAPI, api)
+	introduce(r.Header, secret, api)
 	resp, err := base.RoundTrip(r)
 	if err != nil {
 		return 0, fmt.Errorf("failed to reach the leader: %w", err)
@@ -124,8 +135,7 @@ func (p *passer) handler(api string, refuse func(http.ResponseWriter)) http.Hand
 					r.Out.Header[name] = values
 				}
 			}
-			r.Out.Header.Set(headerSecret, p.secret)
-			r.Out.Header.Set(headerAPI, api)
+			introduce(r.Out.Header, p.secret, api)
 			r.Out.Header.Set(headerRemote, r.In.RemoteAddr)
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {

@@ -124,8 +124,7 @@ func tryPort(ctx context.Context, cfg config.Replica) error {
 
 // standBy passes requests on until it is this one's turn, and returns the database with its lock; nil when ctx has ended.
 func (r *replica) standBy(ctx context.Context) (*dbutil.Database, error) {
-	base := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // nobody puts another there
-	base.Proxy = nil
+	base := transport()
 	base.MaxIdleConnsPerHost = 100
 	defer base.CloseIdleConnections()
 	standing, end := context.WithCancel(ctx)
